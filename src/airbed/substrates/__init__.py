@@ -1,0 +1,1 @@
+"""How a bed's processes exist: one substrate, one module."""

@@ -1,0 +1,1 @@
+"""A bed as plain processes of this machine, kept by supervisor."""
