@@ -6,6 +6,7 @@ Embedded processes, the compose file, Airflow connections and sample data all fo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -13,7 +14,8 @@ class Database:
     """One Postgres server with one database.
 
     `service` is the name of the part, `user` the role that tasks log in as, `conn_id` the Airflow connection (None: no
-    DAG may reach it), `schema` the file in infra/postgres that creates its tables.
+    DAG may reach it), `schema` the file in infra/postgres that creates its tables (None: it has none of ours),
+    `namespace` the Postgres schema that the file creates them in.
     """
 
     service: str
@@ -21,6 +23,16 @@ class Database:
     user: str
     conn_id: str | None
     schema: str | None
+    namespace: str | None = None
+
+    def tables_sql(self, infra: Path) -> str | None:
+        """The SQL that creates its tables, from the `infra` folder; None when it has none.
+
+        Superuser's work; the role `user` must exist. It has several statements and can be run twice.
+        """
+        if self.schema is None or self.namespace is None:
+            return None
+        return (infra / "postgres" / self.schema).read_text().replace("{{namespace}}", self.namespace)
 
 
 @dataclass(frozen=True)
@@ -51,8 +63,11 @@ class Pool:
 
 
 METADATA = Database("metadata", "airflow", "airflow", None, None)
-SHARDS = tuple(Database(f"shard-{n}", f"shard_{n}", "etl", f"shard_{n}_db", f"shard-{n}.sql") for n in range(3))
-WAREHOUSE = Database("warehouse", "warehouse", "loader", "warehouse", "warehouse.sql")
+SHARDS = tuple(
+    Database(f"shard-{n}", f"shard_{n}", "etl", f"shard_{n}_db", "shard.sql", namespace)
+    for n, namespace in enumerate(("users_0_to_1M", "users_1M_to_2M", "users_2M_to_3M"))
+)
+WAREHOUSE = Database("warehouse", "warehouse", "loader", "warehouse", "warehouse.sql", "warehouse_events")
 DATABASES = (METADATA, *SHARDS, WAREHOUSE)
 
 BUCKETS = ("raw-data", "processed-data", "airflow-xcom", "artifacts")
