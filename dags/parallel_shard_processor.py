@@ -1,8 +1,8 @@
 """One mapped instance for each database shard: yesterday's events into the warehouse, without personal data.
 
-A load is the day of one shard: the rows that were there are deleted and the new ones copied in ONE transaction, so that a
-retry, a clear, a rerun or a backfill of the same day always leaves the same warehouse content, and a killed task leaves
-what was there before.
+A load is the day of one shard: the rows that were there are deleted and the new ones copied in ONE transaction, so that
+a retry, a clear, a rerun or a backfill of the same day always leaves the same warehouse content, and a killed task
+leaves what was there before.
 
 Needs the connections `shard_0_db` .. `shard_2_db` and `warehouse`, the pool `db_etl`, and the Airflow Variable
 `email_hash_key` (32 characters or more). Works with psycopg 3, which the Postgres provider picks beside SQLAlchemy 2.
@@ -13,12 +13,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta
+from hashlib import sha256
 from itertools import islice
 from typing import Any
 
 from airflow.sdk import CronDataIntervalTimetable, Variable, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException
 from airflow.sdk.log import mask_secret
+
 from mapping.day import run_day
 from mapping.outcomes import Kind, outcomes
 from mapping.recorded import recorded
@@ -28,14 +30,19 @@ log = logging.getLogger(__name__)
 MINIMUM_ROWS = 100_000
 TARGET_SCHEMA = "warehouse_events"
 
-# The key is a setting of the session, not a part of this text: statements end up in server logs.
+# The e-mail leaves as HMAC-SHA256, made of what every Postgres has (pgcrypto's hmac() gives the same). The key is a
+# setting of the session, not a part of this text: statements end up in server logs.
 # LEFT JOIN: an event whose user is deleted by now is still an event.
 READ_DAY = """
 COPY (
+    WITH hash_key AS MATERIALIZED (
+        SELECT decode(current_setting('etl.inner_pad'), 'hex') AS inner_pad,
+               decode(current_setting('etl.outer_pad'), 'hex') AS outer_pad
+    )
     SELECT e.event_date, %(shard_id)s, e.event_id, e.user_id, e.event_type, e.occurred_at, e.amount,
-           encode(hmac(lower(btrim(e.email)), current_setting('etl.email_hash_key'), 'sha256'), 'hex'),
+           encode(sha256(k.outer_pad || sha256(k.inner_pad || convert_to(lower(btrim(e.email)), 'UTF8'))), 'hex'),
            u.country, u.plan, u.signed_up
-    FROM user_events e LEFT JOIN users u USING (user_id)
+    FROM user_events e LEFT JOIN users u USING (user_id), hash_key k
     WHERE e.event_date = %(day)s
 ) TO STDOUT
 """
@@ -74,7 +81,7 @@ def parallel_shard_processor() -> None:
     @recorded
     def process_shard(shard_id: int, conn_id: str, schema: str, target_schema: str, batch_size: int) -> dict[str, int]:
         day = run_day(get_current_context())
-        with connect(conn_id, f"{schema},public") as source, connect("warehouse", target_schema) as warehouse:
+        with connect(conn_id, schema) as source, connect("warehouse", target_schema) as warehouse:
             reader, writer = source.cursor(), warehouse.cursor()
             source_rows = open_day(reader, day, f"shard {shard_id} ({conn_id}, {schema})")
             # Another run that loads the same day of this shard waits here, instead of failing on the primary key.
@@ -133,10 +140,14 @@ def connect(conn_id: str, search_path: str) -> Any:
 def open_day(reader: Any, day: date, shard: str) -> int:
     """Freeze one snapshot for all that follows, hand over the hash key, and count the day's rows.
 
-    Raises AirflowFailException (not retried) when the shard has no partition for the day: 0 rows would look like a quiet day.
+    Raises AirflowFailException (not retried) when the shard has no partition for the day: 0 rows would look
+    like a quiet day.
     """
     reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-    reader.execute("SELECT set_config('etl.email_hash_key', %s, true)", [email_hash_key()])
+    inner, outer = hmac_pads(email_hash_key())
+    reader.execute(
+        "SELECT set_config('etl.inner_pad', %s, true), set_config('etl.outer_pad', %s, true)", [inner, outer]
+    )
     partition = f"user_events_{day:%Y%m%d}"
     if reader.execute("SELECT to_regclass(%s)", [partition]).fetchone()[0] is None:
         raise AirflowFailException(f"{shard} has no partition {partition} for {day}: was the day ever written there?")
@@ -151,6 +162,16 @@ def email_hash_key() -> str:
         raise AirflowFailException("the Airflow Variable email_hash_key is missing or shorter than 32 characters")
     mask_secret(key)
     return key
+
+
+def hmac_pads(key: str) -> tuple[str, str]:
+    """The key as HMAC-SHA256 uses it (RFC 2104), inner and outer, as hexadecimal digits."""
+    block = key.encode()
+    block = (sha256(block).digest() if len(block) > 64 else block).ljust(64, b"\0")
+    inner, outer = bytes(byte ^ 0x36 for byte in block).hex(), bytes(byte ^ 0x5C for byte in block).hex()
+    mask_secret(inner)
+    mask_secret(outer)
+    return inner, outer
 
 
 def batched(rows: Iterable[bytes], size: int) -> Iterator[list[bytes]]:

@@ -1,6 +1,5 @@
 -- One shard of the users' database. {{namespace}} is the shard's range of users (topology.SHARDS); run as superuser.
 -- Names are not quoted, so Postgres keeps them in lower case and DAGs may write users_0_to_1M.
-CREATE EXTENSION IF NOT EXISTS pgcrypto;
 CREATE SCHEMA IF NOT EXISTS {{namespace}};
 
 CREATE TABLE IF NOT EXISTS {{namespace}}.users (
