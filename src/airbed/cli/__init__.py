@@ -1,0 +1,59 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from airbed.cli import beds, info, up
+from airbed.cli.common import console
+
+app = typer.Typer(
+    name="airbed",
+    help="A local testbed for Airflow DAGs that use dynamic task mapping.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
+) -> None:
+    """A local testbed for Airflow DAGs that use dynamic task mapping."""
+    if version:
+        from airbed import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+for module in (up, beds, info):
+    module.register(app)
+
+
+def main() -> None:
+    """Run the command line; errors end as one line and an exit code, a traceback only with --debug."""
+    from airbed.errors import AirbedError
+
+    try:
+        app()
+    except AirbedError as error:
+        if "--debug" in sys.argv:
+            raise
+        console.print(f"[red]error:[/red] {_one_line(error)}", soft_wrap=True, markup=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        console.print("interrupted")
+        sys.exit(130)
+
+
+def _one_line(error: Exception) -> str:
+    from rich.markup import escape
+
+    return escape(" ".join(str(error).split()))

@@ -1,0 +1,109 @@
+"""`airbed stop`, `reset`, `down`, `ls`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from airbed.cli.common import JsonOption, NameOption, bed_name, console, emit_json, open_bed, output, progress_lines
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file."""
+    app.command()(stop)
+    app.command()(reset)
+    app.command()(down)
+    app.command("ls")(list_beds)
+
+
+def stop(name: NameOption = None, json: JsonOption = False) -> None:
+    """End all processes of a bed and keep its data.
+
+    [bold]Example[/bold]
+
+      airbed stop --name mine
+    """
+    from airbed.lifecycle import stop as end
+
+    bed = open_bed(name)
+    ended = end(bed)
+    if json:
+        emit_json({"bed": bed.name, "processes": ended})
+    else:
+        output.print(f"bed '{bed.name}' is stopped: {ended} processes ended, data kept in {bed.folder}")
+
+
+def reset(name: NameOption = None, json: JsonOption = False) -> None:
+    """Clear runs, warehouse, buckets, regions and task rules; the services stay up.
+
+    [bold]Example[/bold]
+
+      airbed reset
+    """
+    from airbed.reset import reset as clear
+
+    bed = open_bed(name)
+    cleared = clear(bed)
+    if json:
+        emit_json({"bed": bed.name, **cleared})
+    else:
+        output.print(f"bed '{bed.name}' is clear: " + ", ".join(f"{count} {what}" for what, count in cleared.items()))
+
+
+def down(
+    name: NameOption = None,
+    every: Annotated[bool, typer.Option("--all", help="All beds of this user.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Delete a bed: its processes, its data, its folder; then look again that nothing is left.
+
+    [bold]Examples[/bold]
+
+      airbed down
+      airbed down --all
+    """
+    from airbed.errors import UsageError
+    from airbed.lifecycle import down as take_down
+    from airbed.settings import load_settings
+    from airbed.spec import bed_names
+
+    if every and name:
+        raise UsageError("--all and --name exclude each other")
+    settings = load_settings()
+    names = bed_names(settings) if every else [bed_name(name)]
+    gone = [take_down(settings, each, progress_lines()) for each in names]
+    if json:
+        emit_json([vars(each) for each in gone])
+        return
+    for each in gone:
+        output.print(
+            f"bed '{each.name}' is gone ({each.seconds:.1f} s): {each.processes} processes ended and none left,"
+            f" {each.ports} ports free, {each.folder} deleted",
+            soft_wrap=True,
+        )
+    if not gone:
+        console.print("there is no bed")
+
+
+def list_beds(json: JsonOption = False) -> None:
+    """All beds of this user.
+
+    [bold]Example[/bold]
+
+      airbed ls --json
+    """
+    from airbed.lifecycle import beds
+    from airbed.settings import load_settings
+
+    rows = [
+        {"name": spec.name, "state": spec.state, "created": spec.created, "dags": spec.dags or spec.project or "patterns"}
+        for spec in beds(load_settings())
+    ]
+    if json:
+        emit_json(rows)
+        return
+    for row in rows:
+        output.print(f"{row['name']:<20} {row['state']:<9} {row['created']}  {row['dags']}", soft_wrap=True)
+    if not rows:
+        console.print("there is no bed; start one with: airbed up")

@@ -1,0 +1,54 @@
+"""What all commands share: the bed they work on, where they print, how they end."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from airbed.bed import Bed
+
+console = Console(stderr=True, highlight=False)
+output = Console(highlight=False)
+
+NameOption = Annotated[
+    str | None, typer.Option("--name", "-n", help="The bed (default: AIRBED_BED, else 'bed').", show_default=False)
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Report as JSON on standard output.")]
+
+
+def bed_name(name: str | None) -> str:
+    """The bed that a command is about."""
+    from airbed.spec import DEFAULT_NAME, ensure_name_is_valid
+
+    return ensure_name_is_valid(name or os.environ.get("AIRBED_BED") or DEFAULT_NAME)
+
+
+def open_bed(name: str | None) -> Bed:
+    """The bed that a command is about; Unavailable when it was never brought up."""
+    from airbed.bed import Bed
+
+    return Bed.open(bed_name(name))
+
+
+def emit_json(value: Any) -> None:
+    """Print a value as JSON on standard output."""
+    json.dump(value, sys.stdout, indent=2, default=str)
+    sys.stdout.write("\n")
+
+
+def progress_lines() -> Callable[[str], None]:
+    """A progress callback: one plain line each on standard error, with the seconds since the start."""
+    start = time.monotonic()
+
+    def say(line: str) -> None:
+        console.print(f"[dim]{time.monotonic() - start:6.1f} s[/dim]  {line}", soft_wrap=True)
+
+    return say

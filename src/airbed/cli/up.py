@@ -1,0 +1,108 @@
+"""`airbed up`, `airbed start`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from airbed.cli.common import JsonOption, NameOption, bed_name, console, emit_json, output, progress_lines
+
+if TYPE_CHECKING:
+    from airbed.bed import Bed
+    from airbed.lifecycle import Came
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file."""
+    app.command()(up)
+    app.command()(start)
+
+
+def up(
+    name: NameOption = None,
+    dags: Annotated[list[str] | None, typer.Option("--dags", metavar="DIR", help="A folder of your DAGs; may be repeated. Default: the six patterns.")] = None,
+    project: Annotated[str | None, typer.Option("--project", metavar="DIR", help="A folder with the Astro CLI's layout: dags/, plugins/, include/, requirements.txt, airflow_settings.yaml, .env.")] = None,
+    env_file: Annotated[str | None, typer.Option("--env-file", metavar="FILE", help="AIRFLOW_CONN_* and AIRFLOW_VAR_* for your DAGs.")] = None,
+    s3: Annotated[str | None, typer.Option("--s3", metavar="seaweedfs|moto", help="The S3 service (default: seaweedfs).")] = None,
+    with_part: Annotated[list[str] | None, typer.Option("--with", metavar="kubernetes", help="Start this part too.")] = None,
+    without_part: Annotated[list[str] | None, typer.Option("--without", metavar="kubernetes", help="Leave this part out.")] = None,
+    time_scale: Annotated[float | None, typer.Option("--time-scale", metavar="X", help="Divide retry delays by X (default: 100 for the six patterns, 1 for your DAGs).")] = None,
+    schedules: Annotated[bool | None, typer.Option("--schedules/--no-schedules", help="Let DAGs start runs by their schedule (default: only you start runs).")] = None,
+    allow_external: Annotated[list[str] | None, typer.Option("--allow-external", metavar="CONN_ID", help="Let this connection of your files lead off the bed.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Bring a bed up, or make sure that it is up.
+
+    [bold]Examples[/bold]
+
+      airbed up
+      airbed up --name mine --dags ~/dags --env-file extra.env
+      airbed up --project ~/astro-project --time-scale 60
+    """
+    from airbed.errors import UsageError
+    from airbed.lifecycle import Request
+    from airbed.lifecycle import up as bring_up
+    from airbed.settings import load_settings
+
+    for part in [*(with_part or []), *(without_part or [])]:
+        if part != "kubernetes":
+            raise UsageError(f"'{part}' is not an optional part; the only one is: kubernetes")
+    if with_part and without_part:
+        raise UsageError("--with kubernetes and --without kubernetes exclude each other")
+    if s3 not in (None, "seaweedfs", "moto"):
+        raise UsageError(f"--s3 {s3} is unknown; choose seaweedfs or moto")
+    request = Request(
+        name=bed_name(name),
+        dags=dags,
+        project=project,
+        env_file=env_file,
+        s3=s3,
+        kubernetes=True if with_part else False if without_part else None,
+        time_scale=time_scale,
+        schedules=schedules,
+        allow_external=allow_external,
+    )
+    bed, came = bring_up(load_settings(), request, progress_lines())
+    report(bed, came, json)
+
+
+def start(name: NameOption = None, json: JsonOption = False) -> None:
+    """Start a stopped bed again with its data.
+
+    [bold]Example[/bold]
+
+      airbed start --name mine
+    """
+    from airbed.lifecycle import start as start_again
+    from airbed.settings import load_settings
+
+    bed, came = start_again(load_settings(), bed_name(name), progress_lines())
+    report(bed, came, json)
+
+
+def report(bed: Bed, came: Came, json: bool) -> None:
+    """Say what is up, where, and how to log in."""
+    login = bed.endpoints.airflow
+    if json:
+        emit_json(
+            {
+                "bed": bed.name,
+                "outcome": came.outcome,
+                "seconds": round(came.seconds, 2),
+                "services": {name: round(seconds, 2) for name, seconds in came.services.items()},
+                "airflow": {"url": login.url, "user": login.user, "password": login.password},
+                "time_scale": bed.spec.time_scale,
+                "kubernetes": bed.spec.kubernetes,
+            }
+        )
+        return
+    word = {"created": "is up", "started": "is up again", "unchanged": "was up already", "extended": "has Kubernetes now"}
+    console.print(f"[green]bed '{bed.name}' {word[came.outcome]}[/green] ({came.seconds:.1f} s)")
+    output.print(f"Airflow    {login.url}   user {login.user}   password {login.password}")
+    output.print(f"time       retry delays divided by {bed.spec.time_scale:g}")
+    output.print(f"next       airbed status{_option(bed)} · airbed run DAG_ID{_option(bed)} · airbed down{_option(bed)}")
+
+
+def _option(bed: Bed) -> str:
+    return "" if bed.name == "bed" else f" --name {bed.name}"

@@ -1,0 +1,276 @@
+"""Bring a bed up, stop and start it, clear it, take it down; each safe to repeat and to interrupt."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from airbed.bed import Bed
+from airbed.errors import Unavailable, UsageError
+from airbed.settings import Settings
+from airbed.spec import BedFiles, BedSpec, bed_names
+from airbed.substrates.embedded import layout
+from airbed.substrates.embedded.substrate import EmbeddedSubstrate
+from airbed.topology import KUBERNETES_SERVICES, POOLS
+from airbed.userdags import ensure_input_is_valid, wants_kubernetes
+
+Progress = Callable[[str], None]
+LEAST_FREE_BYTES = 2_000_000_000
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `airbed up` was asked for. None: not said, so an existing bed keeps what it has.
+
+    `kubernetes` None means: with it for the six patterns, for other DAGs only if one names a Kubernetes connection.
+    """
+
+    name: str
+    dags: list[str] | None = None
+    project: str | None = None
+    env_file: str | None = None
+    s3: str | None = None
+    kubernetes: bool | None = None
+    time_scale: float | None = None
+    schedules: bool | None = None
+    allow_external: list[str] | None = None
+
+    def said(self) -> dict[str, object]:
+        """The options that were given, without the name and Kubernetes."""
+        return {
+            key: value
+            for key, value in vars(self).items()
+            if value is not None and key not in ("name", "kubernetes")
+        }
+
+
+@dataclass
+class Came:
+    """How `up` went: `outcome` is created, started, unchanged or extended; seconds until each service was ready."""
+
+    outcome: str
+    seconds: float
+    services: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Gone:
+    """What `down` ended and deleted, proven by looking again."""
+
+    name: str
+    processes: int
+    ports: int
+    folder: str
+    seconds: float
+
+
+def up(settings: Settings, request: Request, progress: Progress) -> tuple[Bed, Came]:
+    """Bring a bed to healthy, whatever is there already, and return it.
+
+    Raises UsageError before anything is started when the request is wrong, Unavailable when a part does not start.
+    """
+    files = BedFiles(settings, request.name)
+    request = ensure_input_is_valid(request)
+    _ensure_disk_has_room(settings)
+    layout.prepare_roots(settings)
+    start = time.monotonic()
+    with _locked(files, progress):
+        spec = _existing(settings, files, request, progress)
+        if spec is not None and spec.state == "up" and Bed(settings, files).substrate.alive():
+            came = Came("unchanged", 0)
+        elif spec is not None:
+            progress(f"starting bed '{spec.name}' again with its data")
+            came = Came("started", 0, _bring_up(settings, files, progress))
+        else:
+            progress(f"creating bed '{request.name}'")
+            _create(settings, files, request)
+            came = Came("created", 0, _bring_up(settings, files, progress))
+        bed = Bed(settings, files)
+        if not bed.spec.kubernetes and _wants_kubernetes(bed, request):
+            _add_kubernetes(bed, progress)
+            came.outcome = "extended" if came.outcome == "unchanged" else came.outcome
+            bed = Bed(settings, files)
+        came.seconds = time.monotonic() - start
+        return bed, came
+
+
+def _existing(settings: Settings, files: BedFiles, request: Request, progress: Progress) -> BedSpec | None:
+    """The spec of a bed to go on with; what a killed `up` left half-made is removed."""
+    if not files.exists():
+        if files.folder.exists():
+            shutil.rmtree(files.folder)
+        return None
+    spec = files.read_spec()
+    if spec.state == "creating":
+        progress(f"an earlier start of bed '{spec.name}' was interrupted: removing what it left")
+        _remove(settings, files)
+        return None
+    other = {key: value for key, value in request.said().items() if getattr(spec, key) != value}
+    if other:
+        have = ", ".join(f"{key}={getattr(spec, key)!r}" for key in other)
+        raise UsageError(
+            f"bed '{spec.name}' exists with other options ({have}); take it down first (airbed down --name {spec.name})"
+            " or give the new one another --name"
+        )
+    return spec
+
+
+def _create(settings: Settings, files: BedFiles, request: Request) -> None:
+    spec = BedSpec(name=request.name, **request.said())  # type: ignore[arg-type]
+    if request.time_scale is None and not (request.dags or request.project):
+        spec.time_scale = 100
+    spec.kubernetes = _wants(request, spec) and _kubernetes_is_built(settings)
+    layout.make_folders(files)
+    # Two beds that start at once must not be given the same ports.
+    with FileLock(settings.beds / ".ports.lock", timeout=30):
+        spec.ports = layout.allocate_ports(settings, spec)
+        files.write_spec(spec)
+    files.write_endpoints(layout.make_endpoints(spec, files))
+
+
+def _bring_up(settings: Settings, files: BedFiles, progress: Progress) -> dict[str, float]:
+    bed = Bed(settings, files)
+    try:
+        seconds = bed.substrate.up(progress)
+        furnish(bed)
+    except KeyboardInterrupt:
+        bed.substrate.sweep()
+        raise
+    bed.spec.state = "up"
+    files.write_spec(bed.spec)
+    return seconds
+
+
+def furnish(bed: Bed) -> None:
+    """What a healthy Airflow still lacks: pools."""
+    for pool in POOLS:
+        bed.airflow.set_pool(pool.name, pool.slots, pool.description)
+
+
+def _wants(request: Request, spec: BedSpec) -> bool:
+    if request.kubernetes is not None:
+        return request.kubernetes
+    if spec.dags or spec.project:
+        return wants_kubernetes(spec)
+    return True
+
+
+def _wants_kubernetes(bed: Bed, request: Request) -> bool:
+    from airbed.kubernetes import build
+
+    if not _wants(request, bed.spec):
+        return False
+    possible, why_not = build.can_build(bed.settings)
+    if possible or _kubernetes_is_built(bed.settings):
+        return True
+    if request.kubernetes:
+        raise Unavailable(why_not)
+    return False
+
+
+def _kubernetes_is_built(settings: Settings) -> bool:
+    from airbed.kubernetes import build
+
+    return build.tools(settings) is not None
+
+
+def _add_kubernetes(bed: Bed, progress: Progress) -> None:
+    from airbed.kubernetes import build
+
+    build.build(bed.settings, progress)
+    bed.spec.kubernetes = True
+    bed.substrate.add(KUBERNETES_SERVICES, progress)
+    bed.files.write_spec(bed.spec)
+
+
+def stop(bed: Bed) -> int:
+    """End all processes of a bed and keep its data; returns how many there were."""
+    with _locked(bed.files, lambda line: None):
+        ended = bed.substrate.halt()
+        bed.spec.state = "stopped"
+        bed.files.write_spec(bed.spec)
+        return ended
+
+
+def start(settings: Settings, name: str, progress: Progress) -> tuple[Bed, Came]:
+    """Start a stopped bed with its data."""
+    BedFiles(settings, name).read_spec()
+    return up(settings, Request(name=name, kubernetes=False), progress)
+
+
+def down(settings: Settings, name: str, progress: Progress) -> Gone:
+    """End every process of a bed, delete its folder, and look again that nothing is left."""
+    files = BedFiles(settings, name)
+    if not files.folder.exists():
+        files.read_spec()
+    start = time.monotonic()
+    with _locked(files, progress):
+        ended, ports = _remove(settings, files)
+    files.lock.unlink(missing_ok=True)
+    return Gone(name, ended, ports, str(files.folder), time.monotonic() - start)
+
+
+def _remove(settings: Settings, files: BedFiles) -> tuple[int, int]:
+    """End and delete; returns processes ended and ports proven free."""
+    ended, ports = 0, 0
+    if files.exists():
+        spec = files.read_spec()
+        ended = EmbeddedSubstrate.sweep_mark(spec.mark, spec.name)
+        taken = [port for port in spec.ports.values() if not layout.ports.is_free(port)]
+        if taken:
+            raise Unavailable(f"ports {taken} of bed '{spec.name}' are still taken, though none of its processes is left")
+        ports = len(spec.ports)
+    shutil.rmtree(files.folder)
+    return ended, ports
+
+
+def beds(settings: Settings) -> list[BedSpec]:
+    """The specs of all beds of this user."""
+    return [BedFiles(settings, name).read_spec() for name in bed_names(settings)]
+
+
+@contextmanager
+def _locked(files: BedFiles, progress: Progress) -> Iterator[None]:
+    """One command at a time may change a bed; a second one waits and says so."""
+    files.lock.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(files.lock, mode=0o600)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        progress(f"another airbed command is working on bed '{files.name}': waiting for it")
+        try:
+            lock.acquire(timeout=600)
+        except Timeout:
+            raise Unavailable(
+                f"another airbed command holds bed '{files.name}' for ten minutes (lock {files.lock}); look for it with: ps"
+            ) from None
+    except PermissionError:
+        raise UsageError(f"the state folder {files.lock.parent} belongs to someone else; set AIRBED_STATE_DIR") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _ensure_disk_has_room(settings: Settings) -> None:
+    existing = next(path for path in (settings.state, *settings.state.parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    if free < LEAST_FREE_BYTES:
+        raise UsageError(
+            f"the disk of {existing} has {free / 1e9:.1f} GB free and a bed needs {LEAST_FREE_BYTES / 1e9:.0f} GB;"
+            " make room, or set AIRBED_STATE_DIR to another disk"
+        )
+
+
+def ensure_writable(folder: Path) -> None:
+    """Raise UsageError when a folder exists and is not this user's."""
+    import os
+
+    if folder.exists() and not os.access(folder, os.W_OK):
+        raise UsageError(f"{folder} belongs to someone else; set AIRBED_STATE_DIR and AIRBED_CACHE_DIR to folders of your own")

@@ -1,0 +1,114 @@
+"""What a bed was asked to be, and where its files lie."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from airbed.endpoints import Endpoints
+from airbed.errors import Unavailable, UsageError
+from airbed.settings import Settings
+
+DEFAULT_NAME = "bed"
+NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
+
+
+class BedSpec(BaseModel):
+    """One bed as asked for by `airbed up`, kept in its folder as bed.json.
+
+    `mark` is in the environment of each of its processes. `time_scale` divides retry delays (1: as written in the DAG).
+    `schedules` lets DAGs start runs by themselves; otherwise a run exists only because somebody asked for it.
+    `ports` are the loopback ports by purpose. `state` is `creating` until the bed was healthy once.
+    """
+
+    name: str
+    mark: str = Field(default_factory=lambda: secrets.token_hex(8))
+    created: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    state: Literal["creating", "up", "stopped"] = "creating"
+    substrate: str = "embedded"
+    dags: list[str] = []
+    project: str | None = None
+    env_file: str | None = None
+    s3: Literal["seaweedfs", "moto"] = "seaweedfs"
+    kubernetes: bool = False
+    time_scale: float = 1
+    schedules: bool = False
+    parallelism: int = 24
+    allow_external: list[str] = []
+    ports: dict[str, int] = {}
+
+
+class BedFiles:
+    """The folder of one bed: `<state>/beds/<name>`."""
+
+    def __init__(self, settings: Settings, name: str) -> None:
+        self.name = ensure_name_is_valid(name)
+        self.folder = settings.beds / name
+        self.spec = self.folder / "bed.json"
+        self.endpoints = self.folder / "endpoints.json"
+        self.logs = self.folder / "logs"
+        self.airflow = self.folder / "airflow"
+        self.home = self.folder / "home"
+        self.postgres = self.folder / "postgres"
+        self.s3 = self.folder / "s3"
+        self.director = self.folder / "director"
+        self.kubernetes = self.folder / "kubernetes"
+        self.supervisor_conf = self.folder / "supervisord.conf"
+        self.lock = settings.beds / f".{name}.lock"
+
+    def exists(self) -> bool:
+        """Whether such a bed was made and not taken down."""
+        return self.spec.is_file()
+
+    def read_spec(self) -> BedSpec:
+        """The bed's spec; Unavailable when there is no such bed."""
+        if not self.exists():
+            raise Unavailable(f"no bed named '{self.name}': looked in {self.folder}; start one with: airbed up --name {self.name}")
+        return BedSpec.model_validate_json(self.spec.read_text())
+
+    def write_spec(self, spec: BedSpec) -> None:
+        """Replace bed.json."""
+        write_private(self.spec, spec.model_dump_json(indent=1))
+
+    def read_endpoints(self) -> Endpoints:
+        """The bed's addresses and credentials."""
+        if not self.endpoints.is_file():
+            raise Unavailable(f"bed '{self.name}' was never finished: {self.endpoints} is missing; run: airbed up --name {self.name}")
+        return Endpoints.model_validate_json(self.endpoints.read_text())
+
+    def write_endpoints(self, endpoints: Endpoints) -> None:
+        """Replace endpoints.json."""
+        write_private(self.endpoints, endpoints.model_dump_json(indent=1))
+
+
+def ensure_name_is_valid(name: str) -> str:
+    """Return the name, or raise UsageError."""
+    if not NAME.fullmatch(name):
+        raise UsageError(f"'{name}' is not a bed name: use 1 to 32 lower-case letters, digits and hyphens, such as 'bed' or 'incident-7'")
+    return name
+
+
+def bed_names(settings: Settings) -> list[str]:
+    """All beds of this user on this machine, sorted."""
+    if not settings.beds.is_dir():
+        return []
+    return sorted(each.name for each in settings.beds.iterdir() if (each / "bed.json").is_file())
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file of mode 0600, whole or not at all: readers never see a half-written one."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(text)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,200 @@
+"""Airflow's four processes: their settings, their commands, when they are ready."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from airbed.endpoints import Endpoints, PostgresEndpoint, airflow_connections
+from airbed.errors import Unavailable
+from airbed.settings import Resources
+from airbed.spec import BedFiles, BedSpec, write_private
+from airbed.substrates.embedded.program import Program
+from airbed.topology import AIRFLOW_SERVICES, METADATA, XCOM_PATH, XCOM_THRESHOLD_BYTES
+
+PORTS = ("api-server", "scheduler-health", "triggerer-health", "worker-log", "trigger-log")
+ADMIN = "admin"
+
+# How quickly Airflow notices what died. Its own defaults (minutes) would make each fault test wait as long.
+_RECOVERY = {
+    "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
+    "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
+    "SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
+    "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
+    "SCHEDULER__JOB_HEARTBEAT_SEC": "2",
+    "SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
+    "TRIGGERER__JOB_HEARTBEAT_SEC": "2",
+}
+
+# An edit of a DAG file is seen within a second or two, at a few per cent of a core (docs/architecture.md).
+_FRESH_DAGS = {
+    "DAG_PROCESSOR__REFRESH_INTERVAL": "1",
+    "DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "1",
+    "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "60",
+    "CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0",
+}
+
+
+def settings(
+    files: BedFiles, spec: BedSpec, endpoints: Endpoints, secrets: Mapping[str, str], resources: Resources
+) -> dict[str, str]:
+    """The environment of every Airflow process of a bed. `secrets` has `fernet`, `jwt` and `email_hash_key`."""
+    port = spec.ports
+    options = {
+        "CORE__EXECUTOR": "LocalExecutor",
+        "CORE__PARALLELISM": str(spec.parallelism),
+        "CORE__LOAD_EXAMPLES": "False",
+        "CORE__DAGS_FOLDER": dag_folders(spec, resources)[0],
+        "CORE__PLUGINS_FOLDER": str(resources.infra / "airflow/plugins"),
+        "CORE__FERNET_KEY": secrets["fernet"],
+        "CORE__EXECUTION_API_SERVER_URL": f"{endpoints.airflow.url}/execution/",
+        "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False",
+        "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{ADMIN}:admin",
+        "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(files.airflow / "passwords.json"),
+        "CORE__XCOM_BACKEND": "airflow.providers.common.io.xcom.backend.XComObjectStorageBackend",
+        "COMMON_IO__XCOM_OBJECTSTORAGE_PATH": XCOM_PATH,
+        "COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD": str(XCOM_THRESHOLD_BYTES),
+        "DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles(spec, resources)),
+        "API__HOST": "127.0.0.1",
+        "API__PORT": str(port["api-server"]),
+        "API__BASE_URL": endpoints.airflow.url,
+        "API__WORKERS": "1",
+        "API__SECRET_KEY": secrets["jwt"],
+        "API_AUTH__JWT_SECRET": secrets["jwt"],
+        "DATABASE__SQL_ALCHEMY_CONN": sqlalchemy_url(endpoints.databases[METADATA.service]),
+        # Off would be quicker, but a killed database then fails the first query of every pooled connection.
+        "DATABASE__SQL_ALCHEMY_POOL_PRE_PING": "True",
+        "SCHEDULER__USE_JOB_SCHEDULE": str(spec.schedules),
+        "SCHEDULER__ENABLE_HEALTH_CHECK": "True",
+        "SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_HOST": "127.0.0.1",
+        "SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT": str(port["scheduler-health"]),
+        "TRIGGERER__TRIGGERER_HEALTH_CHECK_SERVER_PORT": str(port["triggerer-health"]),
+        "LOGGING__BASE_LOG_FOLDER": str(files.airflow / "logs"),
+        "LOGGING__WORKER_LOG_SERVER_PORT": str(port["worker-log"]),
+        "LOGGING__TRIGGER_LOG_SERVER_PORT": str(port["trigger-log"]),
+        "METRICS__STATSD_ON": "True",
+        "METRICS__STATSD_HOST": endpoints.director.statsd.host,
+        "METRICS__STATSD_PORT": str(endpoints.director.statsd.port),
+        "METRICS__STATSD_PREFIX": "airflow",
+        "USAGE_DATA_COLLECTION__ENABLED": "False",
+        "WORKERS__EXECUTION_API_TIMEOUT": "30",
+        **_RECOVERY,
+        **_FRESH_DAGS,
+    }
+    return {
+        "AIRFLOW_HOME": str(files.airflow),
+        **{f"AIRFLOW__{key}": value for key, value in options.items()},
+        **{
+            f"AIRFLOW_CONN_{conn_id.upper()}": json.dumps(fields)
+            for conn_id, fields in airflow_connections(endpoints).items()
+        },
+        "AIRFLOW_VAR_EMAIL_HASH_KEY": secrets["email_hash_key"],
+        "AIRBED_TIME_FACTOR": f"{spec.time_scale:g}",
+        "AIRBED_DIRECTOR": endpoints.director.task_url,
+        "AIRBED_DIRECTOR_TOKEN": endpoints.director.token,
+        "STATSD_HOST": endpoints.director.statsd.host,
+        "STATSD_PORT": str(endpoints.director.statsd.port),
+        "PYTHONPATH": str(resources.infra / "airflow/config"),
+    }
+
+
+def dag_folders(spec: BedSpec, resources: Resources) -> list[str]:
+    """The folders with a bed's DAG files: the user's, else the six patterns."""
+    folders = [*spec.dags, *([f"{spec.project}/dags"] if spec.project else [])]
+    return folders or [str(resources.dags)]
+
+
+def bundles(spec: BedSpec, resources: Resources) -> list[dict[str, Any]]:
+    """Airflow's DAG bundle configuration: one local bundle a folder."""
+    return [
+        {
+            "name": f"dags-{number}" if number else "dags",
+            "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+            "kwargs": {"path": folder, "refresh_interval": 1},
+        }
+        for number, folder in enumerate(dag_folders(spec, resources))
+    ]
+
+
+def sqlalchemy_url(endpoint: PostgresEndpoint) -> str:
+    """The metadata database as Airflow's SQLAlchemy wants it."""
+    return endpoint.url(task=True).replace("postgresql://", "postgresql+psycopg2://", 1)
+
+
+def prepare(files: BedFiles, endpoints: Endpoints) -> None:
+    """Make AIRFLOW_HOME with the login of the one user."""
+    files.airflow.mkdir(parents=True, exist_ok=True)
+    write_private(files.airflow / "passwords.json", json.dumps({ADMIN: endpoints.airflow.password}))
+
+
+def migrate(environment: Mapping[str, str], database: PostgresEndpoint, log: Path, home: Path) -> None:
+    """Bring an Airflow database up to date with `airflow db migrate`; Unavailable with its last line when that fails."""
+    home.mkdir(parents=True, exist_ok=True)
+    variables = {
+        **environment,
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": sqlalchemy_url(database),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    }
+    with log.open("wb") as output:
+        done = subprocess.run(
+            [sys.executable, "-m", "airflow", "db", "migrate"],
+            env=variables,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
+            start_new_session=True,
+        )
+    if done.returncode:
+        raise Unavailable(f"airflow db migrate failed: {log.read_text()[-300:].strip()} (whole log: {log})")
+
+
+def programs(python: str, environment: Mapping[str, str], endpoints: Endpoints, files: BedFiles) -> list[Program]:
+    """The four components. `python` is the interpreter of the environment they run in."""
+    health = f"{endpoints.airflow.url}/api/v2/monitor/health"
+    arguments = {"scheduler": ["--skip-serve-logs"], "triggerer": ["--skip-serve-logs"]}
+    return [
+        Program(
+            name=service,
+            command=[python, "-m", "airflow", service, *arguments.get(service, [])],
+            directory=files.airflow,
+            environment=environment,
+            # A busy scheduler takes half a minute to leave by itself; its workers are swept anyway.
+            stop_seconds=3,
+            after=(METADATA.service, "director"),
+            ready=_ready(service, endpoints.airflow.url, health),
+        )
+        for service in AIRFLOW_SERVICES
+    ]
+
+
+def _ready(service: str, url: str, health: str) -> Callable[[], bool]:
+    component = service.replace("-", "_")
+    since = datetime.now(UTC)
+
+    def api_server() -> bool:
+        # The first request to the execution API builds its routers for seconds with the event loop blocked: a task must
+        # not be the one who pays for it (docs/architecture.md).
+        get(health)
+        get(f"{url}/execution/health/ping", timeout=60)
+        return True
+
+    def others() -> bool:
+        # A heartbeat of the process before this one keeps the status healthy for a while.
+        state = json.loads(get(health))[component]
+        beat = state[f"latest_{component}_heartbeat"]
+        return state["status"] == "healthy" and datetime.fromisoformat(beat) >= since
+
+    return api_server if service == "api-server" else others
+
+
+def get(url: str, timeout: float = 10) -> bytes:
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=timeout) as answer:  # noqa: S310
+        return bytes(answer.read())

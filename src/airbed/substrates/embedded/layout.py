@@ -1,0 +1,135 @@
+"""Everything that is decided about a new bed before its first process starts: ports, credentials, addresses."""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+from pathlib import Path
+
+from airbed.endpoints import (
+    Address,
+    AirflowEndpoint,
+    DirectorEndpoint,
+    Endpoints,
+    KubernetesEndpoint,
+    PostgresEndpoint,
+    RegionEndpoint,
+    S3Endpoint,
+)
+from airbed.settings import Settings
+from airbed.spec import BedFiles, BedSpec, bed_names, write_private
+from airbed.substrates.embedded import airflow, object_store, ports, postgres
+from airbed.topology import DATABASES, DATABASE_SERVICES, REGIONS
+
+KUBERNETES_PORTS = ("etcd-client", "etcd-peer", "kube-apiserver", "kwok")
+PURPOSES = (
+    *("keeper", "director", "statsd", "template"),
+    *DATABASE_SERVICES,
+    *airflow.PORTS,
+    *object_store.PORTS,
+    *KUBERNETES_PORTS,
+)
+LOOPBACK = "127.0.0.1"
+
+
+def ports_of_other_beds(settings: Settings, name: str) -> set[int]:
+    """All ports that this user's other beds were given, whether they run or not."""
+    return {
+        port
+        for other in bed_names(settings)
+        if other != name
+        for port in BedFiles(settings, other).read_spec().ports.values()
+    }
+
+
+def allocate_ports(settings: Settings, spec: BedSpec) -> dict[str, int]:
+    """Free ports for every part of a bed; the caller holds the lock on all beds."""
+    return ports.allocate(PURPOSES, ports_of_other_beds(settings, spec.name))
+
+
+def make_endpoints(spec: BedSpec, files: BedFiles) -> Endpoints:
+    """Addresses and fresh credentials of a new bed. Until a fault plane stands between, tasks use the direct ones."""
+
+    def local(purpose: str) -> Address:
+        return Address(host=LOOPBACK, port=spec.ports[purpose])
+
+    def url(purpose: str, scheme: str = "http") -> str:
+        return f"{scheme}://{LOOPBACK}:{spec.ports[purpose]}"
+
+    return Endpoints(
+        bed=spec.name,
+        mark=spec.mark,
+        substrate=spec.substrate,
+        databases={
+            database.service: PostgresEndpoint(
+                direct=local(database.service),
+                task=local(database.service),
+                database=database.database,
+                user=database.user,
+                password=_password(),
+                admin_user=postgres.ADMIN,
+                admin_password=_password(),
+            )
+            for database in DATABASES
+        },
+        s3=S3Endpoint(
+            direct=url("s3"), task=url("s3"), access_key=f"AB{secrets.token_hex(9).upper()}", secret_key=_password()
+        ),
+        airflow=AirflowEndpoint(url=url("api-server"), user=airflow.ADMIN, password=_password()),
+        director=DirectorEndpoint(
+            url=url("director"), task_url=url("director"), token=_password(), statsd=local("statsd")
+        ),
+        kubernetes=KubernetesEndpoint(
+            direct=url("kube-apiserver", "https"),
+            task=url("kube-apiserver", "https"),
+            kubeconfig=files.kubernetes / "kubeconfig",
+            regions={
+                region.cluster: RegionEndpoint(
+                    namespace=region.cluster, kubeconfig=files.kubernetes / f"regions/{region.cluster}.kubeconfig"
+                )
+                for region in REGIONS
+            },
+        ),
+    )
+
+
+def read_secrets(files: BedFiles) -> dict[str, str]:
+    """Keys that only the bed's own processes need: `fernet`, `jwt`, `email_hash_key`, `keeper`; made on first use."""
+    path = files.folder / "secrets.json"
+    if not path.is_file():
+        made = {
+            "fernet": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+            "jwt": secrets.token_hex(48),
+            "email_hash_key": secrets.token_hex(32),
+            "keeper": secrets.token_hex(16),
+        }
+        write_private(path, json.dumps(made))
+    found: dict[str, str] = json.loads(path.read_text())
+    return found
+
+
+def make_folders(files: BedFiles) -> None:
+    """The bed's folders: closed, but for those that Postgres' own user must pass through."""
+    for folder in (files.folder, files.postgres):
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o711)
+    for folder in (files.logs, files.airflow, files.home, files.s3, files.director, files.kubernetes):
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o700)
+
+
+def prepare_roots(settings: Settings) -> None:
+    """The state and cache folders themselves."""
+    for folder in (settings.state, settings.beds, settings.cache):
+        _make_passable(folder)
+
+
+def _make_passable(folder: Path) -> None:
+    if not folder.is_dir():
+        folder.mkdir(parents=True)
+    folder.chmod(0o711)
+
+
+def _password() -> str:
+    return secrets.token_urlsafe(18)

@@ -1,0 +1,137 @@
+"""The programs of one bed, put together from the topology and the bed's spec."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from airbed.endpoints import Endpoints
+from airbed.settings import Settings
+from airbed.spec import BedFiles, BedSpec, write_private
+from airbed.substrates.embedded import airflow, kubernetes_parts, layout, object_store, overlay, postgres, templates
+from airbed.substrates.embedded.processes import MARK, SERVICE
+from airbed.substrates.embedded.program import Program
+from airbed.substrates.embedded.startup import Progress
+from airbed.topology import DATABASES, METADATA, Database
+
+
+def common_environment(files: BedFiles, spec: BedSpec) -> dict[str, str]:
+    """What every process of a bed has in its environment; nothing of the caller's is in it.
+
+    SPT_NOENV keeps setproctitle from wiping the mark; temporary files go with the bed's folder.
+    """
+    temporary = files.folder / "tmp"
+    temporary.mkdir(exist_ok=True)
+    temporary.chmod(0o700)
+    return {
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), "/usr/local/bin", "/usr/bin", "/bin"]),
+        "HOME": str(files.home),
+        "TMPDIR": str(temporary),
+        "LANG": "C.UTF-8",
+        "TZ": "UTC",
+        "SPT_NOENV": "1",
+        "no_proxy": "127.0.0.1,localhost",
+        "NO_PROXY": "127.0.0.1,localhost",
+        MARK: spec.mark,
+    }
+
+
+def programs(
+    settings: Settings, files: BedFiles, spec: BedSpec, endpoints: Endpoints, progress: Progress
+) -> list[Program]:
+    """Every program of the bed in the topology's order, with its data folder made where it is missing."""
+    python, extra = overlay.environment(settings, spec, progress)
+    environment = {
+        **airflow.settings(files, spec, endpoints, layout.read_secrets(files), settings.resources),
+        **overlay.user_variables(spec, endpoints),
+    }
+    if extra:
+        environment["PYTHONPATH"] = os.pathsep.join([environment["PYTHONPATH"], *extra])
+    airflow.prepare(files, endpoints)
+    databases = _databases(settings, files, spec, endpoints, environment, progress)
+    store = object_store.program(spec.s3, endpoints.s3, spec.ports, files.s3)
+    found = [*databases, store, _director(files, spec, endpoints), *airflow.programs(python, environment, endpoints, files)]
+    if spec.kubernetes:
+        found += kubernetes_parts.programs(settings, files, spec, endpoints, progress)
+    return found
+
+
+def _databases(
+    settings: Settings,
+    files: BedFiles,
+    spec: BedSpec,
+    endpoints: Endpoints,
+    environment: dict[str, str],
+    progress: Progress,
+) -> list[Program]:
+    postgres.ensure_reachable(files.postgres)
+    postgres.ensure_reachable(settings.cache)
+    binaries = postgres.binaries(settings)
+    common = common_environment(files, spec)
+    scratch = files.postgres / "template"
+
+    def template(database: Database) -> templates.Template:
+        marked = {**common, SERVICE: "template", "LC_ALL": "C"}
+        kind = "airflow" if database is METADATA else "empty"
+        if templates.find(settings, kind) is None:
+            progress(f"making the database template '{kind}' (once a machine)")
+        return templates.ensure(
+            settings,
+            kind,
+            scratch,
+            spec.ports["template"],
+            marked,
+            lambda endpoint: airflow.migrate(
+                {**environment, **marked}, endpoint, files.logs / "migrate.log", files.airflow / "migrate"
+            ),
+        )
+
+    # The migrated template is made from the empty one.
+    found = {database.service: template(database) for database in reversed(DATABASES)}
+    made = []
+    for database in DATABASES:
+        data = files.postgres / database.service
+        origin = found[database.service]
+        if not (data / "PG_VERSION").is_file():
+            shutil.rmtree(data, ignore_errors=True)
+            partial = data.with_name(f".{database.service}.partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            postgres.copy_data(origin.data, partial)
+            partial.rename(data)
+        made.append(_database(settings, database, endpoints, binaries, data, origin.password))
+    return made
+
+
+def _database(
+    settings: Settings, database: Database, endpoints: Endpoints, binaries: Path, data: Path, template_password: str
+) -> Program:
+    endpoint = endpoints.databases[database.service]
+    schema = database.tables_sql(settings.resources.infra)
+
+    def ready() -> bool:
+        return postgres.accepts(endpoint) or postgres.accepts(endpoint, template_password)
+
+    return postgres.program(
+        database,
+        endpoint,
+        binaries,
+        data,
+        ready=ready,
+        on_ready=lambda: postgres.furnish(database, endpoint, template_password, schema),
+    )
+
+
+def _director(files: BedFiles, spec: BedSpec, endpoints: Endpoints) -> Program:
+    token = files.director / "token"
+    write_private(token, endpoints.director.token)
+    return Program(
+        name="director",
+        command=[
+            *(sys.executable, "-m", "airbed.director", "--port", str(spec.ports["director"])),
+            *("--statsd-port", str(spec.ports["statsd"]), "--token-file", str(token), "--state-dir", str(files.director)),
+        ],
+        directory=files.director,
+        ready=lambda: bool(airflow.get(f"{endpoints.director.url}/health")),
+    )

@@ -1,0 +1,51 @@
+"""Free loopback ports for a bed."""
+
+from __future__ import annotations
+
+import random
+import socket
+from collections.abc import Iterable
+from pathlib import Path
+
+from airbed.errors import Unavailable
+
+_LOWEST = 15000
+
+
+def allocate(purposes: Iterable[str], taken: set[int]) -> dict[str, int]:
+    """One free port for each purpose.
+
+    They lie below the kernel's range for outgoing connections, so that no client of anybody takes one between now and
+    the start of its service; `taken` are the ports that other beds have been given, running or not.
+    Raises Unavailable when there are not enough.
+    """
+    highest = _first_outgoing_port()
+    candidates = [port for port in range(_LOWEST, highest) if port not in taken]
+    random.shuffle(candidates)
+    found: dict[str, int] = {}
+    for purpose in purposes:
+        while candidates and not is_free(candidates[-1]):
+            candidates.pop()
+        if not candidates:
+            raise Unavailable(f"no free port between {_LOWEST} and {highest} for {purpose}; end some beds: airbed down --all")
+        found[purpose] = candidates.pop()
+    return found
+
+
+def is_free(port: int) -> bool:
+    """Whether nothing listens on that loopback port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _first_outgoing_port() -> int:
+    try:
+        first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    except (OSError, ValueError):
+        first = 32768
+    return first if first > _LOWEST + 2000 else 32768
