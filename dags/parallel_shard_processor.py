@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from hashlib import sha256
 from itertools import islice
 from typing import Any
 
+import pendulum
 from airflow.sdk import CronDataIntervalTimetable, Variable, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException
 from airflow.sdk.log import mask_secret
@@ -54,10 +55,10 @@ COPY events (event_date, shard_id, event_id, user_id, event_type, occurred_at, a
 
 @dag(
     schedule=CronDataIntervalTimetable("0 0 * * *", "UTC"),
-    start_date=datetime(2026, 1, 1),
+    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
     catchup=False,
     max_active_runs=2,
-    tags=["postgres", "mapping"],
+    tags=["airbed", "mapping"],
 )
 def parallel_shard_processor() -> None:
     """Load the day's events of every shard, then check the volume and every shard's count."""
@@ -113,8 +114,7 @@ def parallel_shard_processor() -> None:
             name = f"shard {each.item['shard_id']} ({each.item['conn_id']})"
             rows = loaded.get(each.item["shard_id"], 0)
             if each.kind is not Kind.SUCCESS:
-                tries = f" after {each.tries} tries" if each.tries else ""
-                problems.append(f"{name} is missing{tries}: {each.error}")
+                problems.append(f"{name} is missing (tries: {each.tries or 'no record'}): {each.error}")
             elif rows != each.value["source_rows"]:
                 problems.append(f"{name} has {rows} rows in the warehouse, its source has {each.value['source_rows']}")
         total = sum(loaded.get(each["shard_id"], 0) for each in shards)
