@@ -1,0 +1,1 @@
+"""Running DAGs on a bed: trigger, follow, outcomes, backfills, orphaned XComs."""
