@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.sdk.configuration import conf
+from airflow.sdk.exceptions import AirflowFailException
 
 
 def lost_object(value: Any) -> str | None:
@@ -18,3 +19,23 @@ def lost_object(value: Any) -> str | None:
         return None
     folder = conf.get("common.io", "xcom_objectstorage_path", fallback="")
     return value if folder and value.startswith(folder.rstrip("/") + "/") else None
+
+
+def require_object_storage() -> None:
+    """Make sure that large XComs do go to object storage, before something returns one.
+
+    Without it 4 x 50 MB cost the API server 3 GB of memory and the push times out (Airflow 3.3.2).
+
+    Raises AirflowFailException (not retried) that names the setting which is missing.
+    """
+    backend = conf.get("core", "xcom_backend", fallback="")
+    if not backend.endswith(".XComObjectStorageBackend"):
+        raise AirflowFailException(
+            f"[core] xcom_backend is {backend!r}: large values would go to the metadata database; set it to "
+            "airflow.providers.common.io.xcom.backend.XComObjectStorageBackend"
+        )
+    if conf.getint("common.io", "xcom_objectstorage_threshold", fallback=-1) < 0:
+        raise AirflowFailException(
+            "[common.io] xcom_objectstorage_threshold is -1, which keeps every value in the metadata database; "
+            "set it to a number of bytes, for example 4096"
+        )
