@@ -1,0 +1,120 @@
+"""Task rules: what is valid, what matches, how often they fire, what survives a restart."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airbed.director.rulebook import RuleBook
+from airbed.director.rules import Instance, TaskRule
+from airbed.errors import UsageError
+
+BASE: dict[str, Any] = {"dag_id": "d", "task_id": "t", "action": "raise"}
+
+
+def instance(**changes: Any) -> Instance:
+    """The instance d.t[3], first try of run r."""
+    fields = {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": 3, "try_number": 1}
+    return Instance.parse({**fields, **changes})
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> RuleBook:
+    return RuleBook(tmp_path / "state" / "rules.json")
+
+
+@pytest.mark.parametrize(
+    ("rule", "matches"),
+    [
+        ({}, True),
+        ({"run_id": "r"}, True),
+        ({"run_id": "other"}, False),
+        ({"map_index": 3}, True),
+        ({"map_index": [1, 3]}, True),
+        ({"map_index": [1, 2]}, False),
+        ({"map_index": -1}, False),
+        ({"try_number": 1}, True),
+        ({"try_number": [2, 3]}, False),
+        ({"dag_id": "e"}, False),
+        ({"task_id": "u"}, False),
+        ({"map_index": 3, "try_number": 2}, False),
+    ],
+)
+def test_a_rule_matches_its_instances_only(rule: dict[str, Any], matches: bool) -> None:
+    assert TaskRule.parse({**BASE, **rule}).matches(instance()) is matches
+
+
+@pytest.mark.parametrize(
+    ("rule", "line"),
+    [
+        ({"action": "explode"}, "unknown action 'explode'; known: raise, fail-now, kill"),
+        ({"action": None}, "unknown action None"),
+        ({"when": "during"}, "unknown when 'during'; known: before, after"),
+        ({"exception": "RuntimeError"}, "must be 'module:Class'"),
+        ({"exception": "builtins:Nope"}, "not an exception class of Python"),
+        ({"exception": "builtins:print"}, "not an exception class of Python"),
+        ({"action": "kill", "exception": "builtins:OSError"}, "only for action 'raise'"),
+        ({"dag_id": ""}, "dag_id: expected a text"),
+        ({"map_index": "3"}, "map_index must be a whole number of -1 or more"),
+        ({"map_index": []}, "map_index must be"),
+        ({"map_index": True}, "map_index must be"),
+        ({"try_number": 0}, "try_number must be a whole number of 1 or more"),
+        ({"times": 0}, "times must be 1 or more"),
+        ({"where": {}}, "where must map a path"),
+        ({"where": {"a..b": 1}}, "bad path 'a..b'"),
+        ({"maps": 3}, "unknown field 'maps'; known: dag_id"),
+    ],
+)
+def test_a_bad_rule_is_one_clear_line(rule: dict[str, Any], line: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        TaskRule.parse({**BASE, **rule})
+    assert line in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_times_counts_over_all_instances(book: RuleBook) -> None:
+    rule_id = book.add(TaskRule.parse({**BASE, "times": 2}))
+    claims = [book.claim(rule_id, instance(map_index=index)) is not None for index in range(4)]
+    assert claims == [True, True, False, False]
+    assert book.matching(instance()) == {}
+    rule = book.get(rule_id)
+    assert rule is not None
+    assert rule["fired"] == 2
+
+
+def test_a_rule_without_times_fires_for_ever(book: RuleBook) -> None:
+    rule_id = book.add(TaskRule.parse(BASE))
+    assert all(book.claim(rule_id, instance(try_number=number)) for number in range(1, 20))
+
+
+def test_a_claim_by_another_instance_or_for_a_removed_rule_is_refused(book: RuleBook) -> None:
+    rule_id = book.add(TaskRule.parse({**BASE, "map_index": 3}))
+    assert book.claim(rule_id, instance(map_index=4)) is None
+    assert book.remove(rule_id)
+    assert not book.remove(rule_id)
+    assert book.claim(rule_id, instance()) is None
+
+
+def test_rules_and_counts_survive_a_restart_and_ids_are_not_reused(tmp_path: Path) -> None:
+    file = tmp_path / "rules.json"
+    book = RuleBook(file)
+    gone = book.add(TaskRule.parse(BASE))
+    kept = book.add(TaskRule.parse({**BASE, "action": "kill", "map_index": [1, 3], "times": 2, "where": {"x.y": 3}}))
+    book.claim(kept, instance())
+    book.remove(gone)
+    again = RuleBook(file)
+    assert again.all() == book.all()
+    assert again.add(TaskRule.parse(BASE)) not in (gone, kept)
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert [each.name for each in tmp_path.iterdir()] == ["rules.json"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", json.dumps({"last": 1, "rules": [{}]})])
+def test_a_broken_state_file_is_named(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "rules.json"
+    file.write_text(text)
+    with pytest.raises(UsageError, match=r"rules\.json is not a rules file"):
+        RuleBook(file)
