@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import psycopg
 
 from airbed.errors import UsageError
+from airbed.runs.trigger import parse_day
 from airbed.seed import region_artifacts, s3_daily, shards
 from airbed.seed.summary import Summary
 
@@ -90,16 +91,16 @@ def find_pattern(name: str) -> Pattern:
     raise UsageError(f"no sample data for '{name}': {hint}")
 
 
-def seed_pattern(clients: Clients, name: str, day: date, *, seed: int = DEFAULT_SEED, **options: Any) -> Summary:
+def seed_pattern(clients: Clients, name: str, day: date | str, *, seed: int = DEFAULT_SEED, **options: Any) -> Summary:
     """Put a pattern's sample data of one day into a bed, replacing what that day had.
 
     The same seed number gives the same data. Returns the pattern's own summary (S3DailySummary, ShardsSummary,
-    ArtifactsSummary or Summary). Raises UsageError for an unknown pattern or option, or a value out of
-    range.
+    ArtifactsSummary or Summary). Raises UsageError for an unknown pattern or option, a bad
+    day, or a value out of range.
     """
     pattern = find_pattern(name)
     unknown = sorted(set(options) - set(pattern.options))
     if unknown:
         takes = ", ".join(pattern.options) or "only day and seed"
         raise UsageError(f"the data of {pattern.dag_id} has no option '{unknown[0]}': it takes {takes}")
-    return pattern.put(clients, day, seed=seed, **options)
+    return pattern.put(clients, parse_day(day), seed=seed, **options)
