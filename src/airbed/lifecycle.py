@@ -222,12 +222,19 @@ def _remove(settings: Settings, files: BedFiles) -> tuple[int, int]:
     if files.exists():
         spec = files.read_spec()
         ended = EmbeddedSubstrate.sweep_mark(spec.mark, spec.name)
-        taken = [port for port in spec.ports.values() if not layout.ports.is_free(port)]
-        if taken:
-            raise Unavailable(f"ports {taken} of bed '{spec.name}' are still taken, though none of its processes is left")
+        _wait_for_free_ports(spec)
         ports = len(spec.ports)
     shutil.rmtree(files.folder)
     return ended, ports
+
+
+def _wait_for_free_ports(spec: BedSpec, timeout: float = 5) -> None:
+    """A killed process is gone before the kernel has closed its last thread's sockets."""
+    deadline = time.monotonic() + timeout
+    while taken := [port for port in spec.ports.values() if not layout.ports.is_free(port)]:
+        if time.monotonic() > deadline:
+            raise Unavailable(f"ports {taken} of bed '{spec.name}' are still taken, though none of its processes is left")
+        time.sleep(0.02)
 
 
 def beds(settings: Settings) -> list[BedSpec]:

@@ -14,16 +14,16 @@ import subprocess
 from collections.abc import Mapping
 from importlib import metadata, util
 from pathlib import Path
-from typing import Any
-
-import psycopg
-from psycopg import sql
+from typing import TYPE_CHECKING, Any
 
 from airbed.endpoints import PostgresEndpoint
 from airbed.errors import Unavailable
 from airbed.settings import Settings
 from airbed.substrates.embedded.program import Program
 from airbed.topology import Database
+
+if TYPE_CHECKING:
+    import psycopg
 
 ADMIN = "postgres"
 # Nothing of a bed has to survive a power cut, so nothing waits for the disk.
@@ -162,6 +162,8 @@ def command(bin_folder: Path, data: Path, port: int) -> list[str]:
 
 def connect(endpoint: PostgresEndpoint, database: str | None = None, password: str | None = None) -> psycopg.Connection[Any]:
     """Log in as superuser, autocommit; `database` is the endpoint's unless given."""
+    import psycopg
+
     return psycopg.connect(
         host=endpoint.direct.host,
         port=endpoint.direct.port,
@@ -175,6 +177,8 @@ def connect(endpoint: PostgresEndpoint, database: str | None = None, password: s
 
 def accepts(endpoint: PostgresEndpoint, password: str | None = None) -> bool:
     """Whether the server lets the superuser in."""
+    import psycopg
+
     try:
         with connect(endpoint, "postgres", password):
             return True
@@ -187,6 +191,8 @@ def furnish(database: Database, endpoint: PostgresEndpoint, template_password: s
 
     `schema` is the SQL that makes the tables, or None.
     """
+    from psycopg import sql
+
     if not accepts(endpoint):
         with connect(endpoint, "postgres", template_password) as connection:
             _set_password(connection, ADMIN, endpoint.admin_password)
@@ -207,6 +213,8 @@ def furnish(database: Database, endpoint: PostgresEndpoint, template_password: s
 
 
 def _set_password(connection: psycopg.Connection[Any], role: str, password: str) -> None:
+    from psycopg import sql
+
     connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), sql.Literal(password)))
 
 

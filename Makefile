@@ -1,0 +1,62 @@
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up down status test test-unit test-e2e lint format doctor soak-kill bench kubernetes clean
+
+VENV := .venv
+AIRBED := $(VENV)/bin/airbed
+READY := $(VENV)/.ready
+N ?= 2
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): requirements.lock pyproject.toml scripts/setup
+	@scripts/setup $(VENV)
+
+setup: $(READY) ## make .venv from the hash-pinned lock
+
+demo: $(READY) ## bring a bed up and run the six patterns on it, clean and with partial failures
+	@$(AIRBED) demo
+
+up: $(READY) ## bring the bed up
+	@$(AIRBED) up
+
+down: $(READY) ## delete the bed and prove that nothing is left
+	@$(AIRBED) down
+
+status: $(READY) ## show every service of the bed
+	@$(AIRBED) status
+
+test: lint test-unit test-e2e ## lint, types, unit tests, integration tests on beds of their own
+
+test-unit: $(READY) ## unit tests: no services, seconds
+	@$(VENV)/bin/pytest tests/unit -q
+
+test-e2e: $(READY) ## integration tests, N workers (N=2), each with a bed of its own; JUnit XML in reports/
+	@mkdir -p reports
+	@$(VENV)/bin/pytest tests/integration -q -n $(N) --dist loadgroup --junit-xml=reports/integration.xml
+
+lint: $(READY) ## ruff and mypy
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+
+format: $(READY) ## format the code
+	@$(VENV)/bin/ruff check --fix -q .
+	@$(VENV)/bin/ruff format .
+
+doctor: $(READY) ## what this machine has, lacks, and what to do about it
+	@$(AIRBED) doctor
+
+soak-kill: $(READY) ## kill -9 parts, ups, keepers and pytest at seeded random moments (ROUNDS=10, SEED=1)
+	@$(VENV)/bin/python -m airbed.soak --rounds $(or $(ROUNDS),10) --seed $(or $(SEED),1)
+
+bench: $(READY) ## start-up and fan-out, in seconds and ratios
+	@$(AIRBED) bench
+
+kubernetes: $(READY) ## build the Kubernetes tools into the cache (about 8 minutes of two cores, once)
+	@$(VENV)/bin/python -m airbed.kubernetes.build
+
+clean: ## take all beds down; delete .venv, reports and the caches of airbed
+	@if [ -x $(AIRBED) ]; then $(AIRBED) down --all && $(AIRBED) cache rm; fi
+	@rm -rf $(VENV) reports .mypy_cache .ruff_cache .pytest_cache
