@@ -8,6 +8,7 @@ import pytest
 
 from airbed.clients.airflow import unknown_dag
 from airbed.errors import UsageError
+from airbed.runs.tasklog import parse_instance
 from airbed.runs.trigger import day_interval, parse_conf, parse_day, parse_moment
 
 
@@ -47,3 +48,17 @@ def test_an_unknown_dag_names_the_nearest():
     assert "did you mean 's3_daily_processor'?" in str(unknown_dag("s3_daily_procesor", known))
     assert "it has: resilient_processing, s3_daily_processor" in str(unknown_dag("zzz", known))
     assert "it has: none" in str(unknown_dag("zzz", []))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("process_file[5]", ("process_file", 5)), ("list_files", ("list_files", None)), ("g.t[0]", ("g.t", 0))],
+)
+def test_an_instance_as_typed(name, expected):
+    assert parse_instance(name) == expected
+
+
+@pytest.mark.parametrize("name", ["process_file[", "process_file[x]", "", "a b", "t[-1]"])
+def test_what_is_no_instance_is_one_line(name):
+    with pytest.raises(UsageError, match="write it as process_file"):
+        parse_instance(name)

@@ -28,12 +28,13 @@ _RARE = {"removed", "upstream_failed", "unfinished"}
 _STYLE = {"success": "green", "soft": "yellow", "skipped": "dim", "removed": "dim"}
 
 
-def as_json(result: RunResult) -> dict[str, Any]:
+def as_json(result: RunResult, task: str | None = None) -> dict[str, Any]:
     """The run as JSON.
 
     `{"dag_id", "run_id", "state", "logical_date", "seconds", "max_running", "picked_up", "tasks": {task_id:
     {"expected", "instances", <count of each outcome>, "max_running", "outcomes": [instance]}}, "singles":
     {task_id: instance}}` with instance `{"map_index", "state", "airflow_state", "tries", "error", "seconds", "value"}`.
+    `task` narrows tasks and singles to that one.
     """
     return {
         "dag_id": result.dag_id,
@@ -43,8 +44,8 @@ def as_json(result: RunResult) -> dict[str, Any]:
         "seconds": round(result.seconds, 3),
         "max_running": result.max_running,
         "picked_up": result.picked_up,
-        "tasks": {name: _task_json(task) for name, task in result.tasks.items()},
-        "singles": {name: _instance_json(each) for name, each in result.singles.items()},
+        "tasks": {name: _task_json(each) for name, each in result.tasks.items() if task in {None, name}},
+        "singles": {name: _instance_json(each) for name, each in result.singles.items() if task in {None, name}},
     }
 
 
