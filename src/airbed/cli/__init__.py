@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from airbed.cli import beds, info, up
+from airbed.cli import backfill, beds, info, logs, run, seed, up, xcom
 from airbed.cli.common import console
 
 app = typer.Typer(
@@ -20,20 +20,25 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def options(
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
-) -> None:
-    """A local testbed for Airflow DAGs that use dynamic task mapping."""
-    if version:
+def _print_version(asked: bool) -> None:
+    if asked:
         from airbed import __version__
 
         typer.echo(__version__)
         raise typer.Exit
 
 
-for module in (up, beds, info):
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """A local testbed for Airflow DAGs that use dynamic task mapping."""
+
+
+for module in (up, beds, info, run, backfill, xcom, seed, logs):
     module.register(app)
 
 

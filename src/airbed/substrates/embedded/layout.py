@@ -22,14 +22,6 @@ from airbed.spec import BedFiles, BedSpec, bed_names, write_private
 from airbed.substrates.embedded import airflow, object_store, ports, postgres
 from airbed.topology import DATABASES, DATABASE_SERVICES, REGIONS
 
-KUBERNETES_PORTS = ("etcd-client", "etcd-peer", "kube-apiserver", "kwok")
-PURPOSES = (
-    *("keeper", "director", "statsd", "template"),
-    *DATABASE_SERVICES,
-    *airflow.PORTS,
-    *object_store.PORTS,
-    *KUBERNETES_PORTS,
-)
 LOOPBACK = "127.0.0.1"
 
 
@@ -45,7 +37,16 @@ def ports_of_other_beds(settings: Settings, name: str) -> set[int]:
 
 def allocate_ports(settings: Settings, spec: BedSpec) -> dict[str, int]:
     """Free ports for every part of a bed; the caller holds the lock on all beds."""
-    return ports.allocate(PURPOSES, ports_of_other_beds(settings, spec.name))
+    from airbed.kubernetes import control_plane
+
+    purposes = (
+        *("keeper", "director", "statsd", "template"),
+        *DATABASE_SERVICES,
+        *airflow.PORTS,
+        *object_store.PORTS,
+        *control_plane.PORTS,
+    )
+    return ports.allocate(purposes, ports_of_other_beds(settings, spec.name))
 
 
 def make_endpoints(spec: BedSpec, files: BedFiles) -> Endpoints:
@@ -83,7 +84,7 @@ def make_endpoints(spec: BedSpec, files: BedFiles) -> Endpoints:
         kubernetes=KubernetesEndpoint(
             direct=url("kube-apiserver", "https"),
             task=url("kube-apiserver", "https"),
-            kubeconfig=files.kubernetes / "kubeconfig",
+            kubeconfig=files.kubernetes / "admin.kubeconfig",
             regions={
                 region.cluster: RegionEndpoint(
                     namespace=region.cluster, kubeconfig=files.kubernetes / f"regions/{region.cluster}.kubeconfig"

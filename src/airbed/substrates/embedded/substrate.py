@@ -126,7 +126,7 @@ class EmbeddedSubstrate:
             "scheduler": "scheduler-health",
             "triggerer": "triggerer-health",
             "kube-apiserver": "kube-apiserver",
-            "etcd": "etcd-client",
+            "etcd": "etcd",
             "kwok": "kwok",
         }
         purpose = service if self._is_database(service) else purposes.get(service)

@@ -1,0 +1,71 @@
+"""Clear what runs left on a bed, with its services up: as after a fresh `airbed up`."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from airbed.topology import BUCKETS, DATABASES
+
+if TYPE_CHECKING:
+    from airbed.bed import Bed
+
+# Everything of a run hangs on its row in dag_run; these do not.
+_LEFTOVERS = ("backfill_dag_run", "backfill", "log", "asset_event", "deadline")
+
+
+def reset(bed: Bed) -> dict[str, int]:
+    """Delete runs, their logs, sample and loaded rows, objects, workloads, task rules and metrics; returns counts by kind."""
+    from airbed.lifecycle import furnish
+
+    bed.director.clear()
+    bed.director.reset_metrics()
+    counts = {"runs": _clear_runs(bed), "objects": _clear_buckets(bed), "databases": _clear_tables(bed)}
+    if bed.spec.kubernetes:
+        from airbed.kubernetes import regions
+
+        regions.reset(bed.endpoints.kubernetes.kubeconfig, bed.settings.resources.infra / "kubernetes")
+        counts["regions"] = len(bed.endpoints.kubernetes.regions)
+    furnish(bed)
+    return counts
+
+
+def _clear_runs(bed: Bed) -> int:
+    """Pause every DAG, end what runs, delete all runs and their logs."""
+    with bed.database("metadata") as connection:
+        connection.execute("UPDATE dag SET is_paused = true")
+        connection.execute("UPDATE task_instance SET state = 'failed' WHERE state IN ('running', 'queued', 'scheduled')")
+        tables = {name for (name,) in connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")}
+        for table in _LEFTOVERS:
+            if table in tables:
+                connection.execute(f"TRUNCATE {table} CASCADE".encode())
+        deleted = connection.execute("DELETE FROM dag_run").rowcount
+        connection.execute("UPDATE dag SET exceeds_max_non_backfill = false, next_dagrun = NULL, next_dagrun_create_after = NULL")
+    for folder in (bed.files.airflow / "logs").glob("dag_id=*"):
+        shutil.rmtree(folder, ignore_errors=True)
+    return deleted
+
+
+def _clear_buckets(bed: Bed) -> int:
+    deleted = 0
+    for bucket in BUCKETS:
+        for page in bed.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+            keys = [{"Key": each["Key"]} for each in page.get("Contents", [])]
+            if keys:
+                bed.s3.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
+                deleted += len(keys)
+    return deleted
+
+
+def _clear_tables(bed: Bed) -> int:
+    """Make the shards' and the warehouse's tables anew."""
+    cleared = 0
+    for database in DATABASES:
+        statements = database.tables_sql(bed.settings.resources.infra)
+        if statements is None or database.namespace is None:
+            continue
+        with bed.database(database.service) as connection:
+            connection.execute(f"DROP SCHEMA IF EXISTS {database.namespace} CASCADE".encode())
+            connection.execute(statements.encode())
+        cleared += 1
+    return cleared
