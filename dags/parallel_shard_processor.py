@@ -1,4 +1,4 @@
-"""One mapped instance for each database shard: yesterday's events into the warehouse, without personal data.
+"""Pattern 2: one mapped instance for each database shard; a day's events into the warehouse, without personal data.
 
 A load is the day of one shard: the rows that were there are deleted and the new ones copied in ONE transaction, so that
 a retry, a clear, a rerun or a backfill of the same day always leaves the same warehouse content, and a killed task
@@ -6,6 +6,9 @@ leaves what was there before.
 
 Needs the connections `shard_0_db` .. `shard_2_db` and `warehouse`, the pool `db_etl`, and the Airflow Variable
 `email_hash_key` (32 characters or more). Works with psycopg 3, which the Postgres provider picks beside SQLAlchemy 2.
+Run a day by hand with
+
+    airbed run parallel_shard_processor --day 2026-01-05
 """
 
 from __future__ import annotations
@@ -84,9 +87,10 @@ def parallel_shard_processor() -> None:
         day = run_day(get_current_context())
         with connect(conn_id, schema) as source, connect("warehouse", target_schema) as warehouse:
             reader, writer = source.cursor(), warehouse.cursor()
-            source_rows = open_day(reader, day, f"shard {shard_id} ({conn_id}, {schema})")
-            # Another run that loads the same day of this shard waits here, instead of failing on the primary key.
+            # Another run that loads the same day of this shard waits here, before it takes its snapshot: an older
+            # snapshot is never loaded over a newer one.
             writer.execute("SELECT pg_advisory_xact_lock(%s, %s)", [day.toordinal(), shard_id])
+            source_rows = open_day(reader, day, f"shard {shard_id} ({conn_id}, {schema})")
             writer.execute("DELETE FROM events WHERE event_date = %s AND shard_id = %s", [day, shard_id])
             with (
                 reader.copy(READ_DAY, {"shard_id": shard_id, "day": day}) as rows,
@@ -109,7 +113,10 @@ def parallel_shard_processor() -> None:
                 "SELECT shard_id, count(*) FROM events WHERE event_date = %s GROUP BY shard_id", [day]
             )
             loaded: dict[int, int] = dict(counted.fetchall())
+        total = sum(loaded.get(each["shard_id"], 0) for each in shards)
         problems = []
+        if total < MINIMUM_ROWS:
+            problems.append(f"{total} rows in all, at least {MINIMUM_ROWS} are expected")
         for each in outcomes(ti, "process_shard", shards):
             name = f"shard {each.item['shard_id']} ({each.item['conn_id']})"
             rows = loaded.get(each.item["shard_id"], 0)
@@ -117,9 +124,6 @@ def parallel_shard_processor() -> None:
                 problems.append(f"{name} is missing (tries: {each.tries or 'no record'}): {each.error}")
             elif rows != each.value["source_rows"]:
                 problems.append(f"{name} has {rows} rows in the warehouse, its source has {each.value['source_rows']}")
-        total = sum(loaded.get(each["shard_id"], 0) for each in shards)
-        if total < MINIMUM_ROWS:
-            problems.append(f"{total} rows in all, at least {MINIMUM_ROWS} are expected")
         if problems:
             raise AirflowFailException(f"{day}: " + "; ".join(problems))
         log.info("%s: %s rows from %s shards, each complete", day, total, len(shards))
