@@ -16,9 +16,10 @@ from airbed.errors import Unavailable, UsageError
 from airbed.settings import Settings
 from airbed.spec import BedFiles, BedSpec, bed_names
 from airbed.substrates.embedded import layout
+from airbed.substrates.embedded.ports import is_free
 from airbed.substrates.embedded.substrate import EmbeddedSubstrate
 from airbed.topology import KUBERNETES_SERVICES, POOLS
-from airbed.userdags import ensure_input_is_valid, wants_kubernetes
+from airbed.userdags import ensure_input_is_valid, notices, of_bed, wants_kubernetes
 
 Progress = Callable[[str], None]
 LEAST_FREE_BYTES = 2_000_000_000
@@ -44,9 +45,7 @@ class Request:
     def said(self) -> dict[str, object]:
         """The options that were given, without the name and Kubernetes."""
         return {
-            key: value
-            for key, value in vars(self).items()
-            if value is not None and key not in ("name", "kubernetes")
+            key: value for key, value in vars(self).items() if value is not None and key not in ("name", "kubernetes")
         }
 
 
@@ -80,6 +79,8 @@ def up(settings: Settings, request: Request, progress: Progress) -> tuple[Bed, C
     _ensure_disk_has_room(settings)
     layout.prepare_roots(settings)
     start = time.monotonic()
+    for line in notices(request):
+        progress(line)
     with _locked(files, progress):
         spec = _existing(settings, files, request, progress)
         if spec is not None and spec.state == "up" and Bed(settings, files).substrate.alive():
@@ -149,7 +150,7 @@ def _bring_up(settings: Settings, files: BedFiles, progress: Progress) -> dict[s
 
 def furnish(bed: Bed) -> None:
     """What a healthy Airflow still lacks: pools."""
-    for pool in POOLS:
+    for pool in (*POOLS, *of_bed(bed.spec).pools):
         bed.airflow.set_pool(pool.name, pool.slots, pool.description)
 
 
@@ -231,9 +232,11 @@ def _remove(settings: Settings, files: BedFiles) -> tuple[int, int]:
 def _wait_for_free_ports(spec: BedSpec, timeout: float = 5) -> None:
     """A killed process is gone before the kernel has closed its last thread's sockets."""
     deadline = time.monotonic() + timeout
-    while taken := [port for port in spec.ports.values() if not layout.ports.is_free(port)]:
+    while taken := [port for port in spec.ports.values() if not is_free(port)]:
         if time.monotonic() > deadline:
-            raise Unavailable(f"ports {taken} of bed '{spec.name}' are still taken, though none of its processes is left")
+            raise Unavailable(
+                f"ports {taken} of bed '{spec.name}' are still taken, though none of its processes is left"
+            )
         time.sleep(0.02)
 
 
@@ -255,10 +258,12 @@ def _locked(files: BedFiles, progress: Progress) -> Iterator[None]:
             lock.acquire(timeout=600)
         except Timeout:
             raise Unavailable(
-                f"another airbed command holds bed '{files.name}' for ten minutes (lock {files.lock}); look for it with: ps"
+                f"another airbed command holds bed '{files.name}' for ten minutes (lock {files.lock}); find it with: ps"
             ) from None
     except PermissionError:
-        raise UsageError(f"the state folder {files.lock.parent} belongs to someone else; set AIRBED_STATE_DIR") from None
+        raise UsageError(
+            f"the state folder {files.lock.parent} belongs to someone else; set AIRBED_STATE_DIR"
+        ) from None
     try:
         yield
     finally:
@@ -280,4 +285,6 @@ def ensure_writable(folder: Path) -> None:
     import os
 
     if folder.exists() and not os.access(folder, os.W_OK):
-        raise UsageError(f"{folder} belongs to someone else; set AIRBED_STATE_DIR and AIRBED_CACHE_DIR to folders of your own")
+        raise UsageError(
+            f"{folder} belongs to someone else; set AIRBED_STATE_DIR and AIRBED_CACHE_DIR to folders of your own"
+        )

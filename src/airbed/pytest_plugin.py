@@ -91,7 +91,7 @@ def _session_bed(request: pytest.FixtureRequest) -> Iterator[Bed]:
 
 @pytest.fixture
 def bed(request: pytest.FixtureRequest, _session_bed: Bed) -> Iterator[Bed]:
-    """The worker's bed. Tests marked `kubernetes` get its Kubernetes started; task rules are cleared after each test."""
+    """The worker's bed. Tests marked `kubernetes` get Kubernetes too; task rules are cleared after each test."""
     if request.node.get_closest_marker("kubernetes") and not _session_bed.spec.kubernetes:
         _add_kubernetes(_session_bed, _reporter(request.config))
     yield _session_bed
@@ -135,7 +135,7 @@ def seed(bed: Bed) -> Seed:
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """Add the outcomes of the test's runs, and the end of the failed tasks' logs, to a failing test's report."""
-    outcome: Any = yield  # type: ignore[misc]
+    outcome: Any = yield
     report = outcome.get_result()
     runs = item.stash.get(RUNS, [])
     if call.when != "call" or not report.failed or not runs:
@@ -172,4 +172,3 @@ def _reporter(config: pytest.Config) -> Callable[[str], None]:
                 terminal.write_line(f"airbed: {line}")
 
     return say
-

@@ -15,7 +15,7 @@ _LEFTOVERS = ("backfill_dag_run", "backfill", "log", "asset_event", "deadline")
 
 
 def reset(bed: Bed) -> dict[str, int]:
-    """Delete runs, their logs, sample and loaded rows, objects, workloads, task rules and metrics; returns counts by kind."""
+    """Delete runs, logs, rows, objects, workloads, task rules and metrics; returns counts by kind."""
     from airbed.lifecycle import furnish
 
     bed.director.clear()
@@ -34,13 +34,17 @@ def _clear_runs(bed: Bed) -> int:
     """Pause every DAG, end what runs, delete all runs and their logs."""
     with bed.database("metadata") as connection:
         connection.execute("UPDATE dag SET is_paused = true")
-        connection.execute("UPDATE task_instance SET state = 'failed' WHERE state IN ('running', 'queued', 'scheduled')")
+        connection.execute(
+            "UPDATE task_instance SET state = 'failed' WHERE state IN ('running', 'queued', 'scheduled')"
+        )
         tables = {name for (name,) in connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")}
         for table in _LEFTOVERS:
             if table in tables:
                 connection.execute(f"TRUNCATE {table} CASCADE".encode())
         deleted = connection.execute("DELETE FROM dag_run").rowcount
-        connection.execute("UPDATE dag SET exceeds_max_non_backfill = false, next_dagrun = NULL, next_dagrun_create_after = NULL")
+        connection.execute(
+            "UPDATE dag SET exceeds_max_non_backfill = false, next_dagrun = NULL, next_dagrun_create_after = NULL"
+        )
     for folder in (bed.files.airflow / "logs").glob("dag_id=*"):
         shutil.rmtree(folder, ignore_errors=True)
     return deleted

@@ -46,7 +46,9 @@ class Resources:
         for root in (package / "_resources", package.parent.parent):
             if (root / "infra").is_dir() and (root / "dags").is_dir():
                 return cls(infra=root / "infra", dags=root / "dags")
-        raise UsageError(f"airbed's own infra/ and dags/ folders are missing: looked in {package} and {package.parent.parent}; reinstall airbed")
+        raise UsageError(
+            f"airbed's own infra/ and dags/ are missing: looked in {package} and {package.parent.parent}; reinstall it"
+        )
 
 
 def load_settings() -> Settings:

@@ -70,7 +70,9 @@ class BedFiles:
     def read_spec(self) -> BedSpec:
         """The bed's spec; Unavailable when there is no such bed."""
         if not self.exists():
-            raise Unavailable(f"no bed named '{self.name}': looked in {self.folder}; start one with: airbed up --name {self.name}")
+            raise Unavailable(
+                f"no bed named '{self.name}': looked in {self.folder}; start one with: airbed up --name {self.name}"
+            )
         return BedSpec.model_validate_json(self.spec.read_text())
 
     def write_spec(self, spec: BedSpec) -> None:
@@ -80,7 +82,9 @@ class BedFiles:
     def read_endpoints(self) -> Endpoints:
         """The bed's addresses and credentials."""
         if not self.endpoints.is_file():
-            raise Unavailable(f"bed '{self.name}' was never finished: {self.endpoints} is missing; run: airbed up --name {self.name}")
+            raise Unavailable(
+                f"bed '{self.name}' was never finished: {self.endpoints} is missing; run: airbed up --name {self.name}"
+            )
         return Endpoints.model_validate_json(self.endpoints.read_text())
 
     def write_endpoints(self, endpoints: Endpoints) -> None:
@@ -91,7 +95,9 @@ class BedFiles:
 def ensure_name_is_valid(name: str) -> str:
     """Return the name, or raise UsageError."""
     if not NAME.fullmatch(name):
-        raise UsageError(f"'{name}' is not a bed name: use 1 to 32 lower-case letters, digits and hyphens, such as 'bed' or 'incident-7'")
+        raise UsageError(
+            f"'{name}' is not a bed name: use 1 to 32 lower-case letters, digits, hyphens, such as 'incident-7'"
+        )
     return name
 
 

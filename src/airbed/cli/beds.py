@@ -97,7 +97,12 @@ def list_beds(json: JsonOption = False) -> None:
     from airbed.settings import load_settings
 
     rows = [
-        {"name": spec.name, "state": spec.state, "created": spec.created, "dags": spec.dags or spec.project or "patterns"}
+        {
+            "name": spec.name,
+            "state": spec.state,
+            "created": spec.created,
+            "dags": spec.dags or spec.project or "patterns",
+        }
         for spec in beds(load_settings())
     ]
     if json:

@@ -61,9 +61,16 @@ def _print_status(bed: Bed, services: list[Any], broken: list[dict[str, str]]) -
         colour = colours.get(each.state, "red")
         crashes = f"[red]{each.crashes}[/red]" if each.crashes else "0"
         table.add_row(
-            each.name, f"[{colour}]{each.state}[/{colour}]", str(each.pid or ""), f"{each.seconds:.0f}", crashes, each.address
+            each.name,
+            f"[{colour}]{each.state}[/{colour}]",
+            str(each.pid or ""),
+            f"{each.seconds:.0f}",
+            crashes,
+            each.address,
         )
-    output.print(f"bed '{bed.name}'   Airflow {bed.endpoints.airflow.url}   retry delays divided by {bed.spec.time_scale:g}")
+    output.print(
+        f"bed '{bed.name}'   Airflow {bed.endpoints.airflow.url}   retry delays divided by {bed.spec.time_scale:g}"
+    )
     output.print(table)
     for error in broken:
         output.print(f"[red]does not load:[/red] {error['file']}: {error['error']}", soft_wrap=True)
@@ -80,7 +87,7 @@ def _import_errors(bed: Bed) -> list[dict[str, str]]:
     at = bed.endpoints.airflow
 
     def call(path: str, body: object = None, token: str = "") -> Any:
-        request = urllib.request.Request(f"{at.url}{path}", headers={"Content-Type": "application/json"})  # noqa: S310
+        request = urllib.request.Request(f"{at.url}{path}", headers={"Content-Type": "application/json"})
         if token:
             request.add_header("Authorization", f"Bearer {token}")
         if body is not None:
@@ -93,7 +100,9 @@ def _import_errors(bed: Bed) -> list[dict[str, str]]:
         token = call("/auth/token", {"username": at.user, "password": at.password})["access_token"]
         errors = call("/api/v2/importErrors?limit=100", token=token)["import_errors"]
     except (OSError, ValueError, KeyError) as error:
-        return [{"file": "(unknown)", "error": f"the API server was asked for import errors and did not answer: {error}"}]
+        return [
+            {"file": "(unknown)", "error": f"the API server was asked for import errors and did not answer: {error}"}
+        ]
     return [{"file": each["filename"], "error": each["stack_trace"].strip().splitlines()[-1]} for each in errors]
 
 
@@ -160,4 +169,4 @@ def psql(
         "PGDATABASE": endpoint.database,
     }
     console.file.flush()
-    os.execve(program, [program, *context.args], variables)  # noqa: S606
+    os.execve(program, [program, *context.args], variables)

@@ -21,15 +21,50 @@ def register(app: typer.Typer) -> None:
 
 def up(
     name: NameOption = None,
-    dags: Annotated[list[str] | None, typer.Option("--dags", metavar="DIR", help="A folder of your DAGs; may be repeated. Default: the six patterns.")] = None,
-    project: Annotated[str | None, typer.Option("--project", metavar="DIR", help="A folder with the Astro CLI's layout: dags/, plugins/, include/, requirements.txt, airflow_settings.yaml, .env.")] = None,
-    env_file: Annotated[str | None, typer.Option("--env-file", metavar="FILE", help="AIRFLOW_CONN_* and AIRFLOW_VAR_* for your DAGs.")] = None,
-    s3: Annotated[str | None, typer.Option("--s3", metavar="seaweedfs|moto", help="The S3 service (default: seaweedfs).")] = None,
-    with_part: Annotated[list[str] | None, typer.Option("--with", metavar="kubernetes", help="Start this part too.")] = None,
-    without_part: Annotated[list[str] | None, typer.Option("--without", metavar="kubernetes", help="Leave this part out.")] = None,
-    time_scale: Annotated[float | None, typer.Option("--time-scale", metavar="X", help="Divide retry delays by X (default: 100 for the six patterns, 1 for your DAGs).")] = None,
-    schedules: Annotated[bool | None, typer.Option("--schedules/--no-schedules", help="Let DAGs start runs by their schedule (default: only you start runs).")] = None,
-    allow_external: Annotated[list[str] | None, typer.Option("--allow-external", metavar="CONN_ID", help="Let this connection of your files lead off the bed.")] = None,
+    dags: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--dags", metavar="DIR", help="A folder of your DAGs; may be repeated. Default: the six patterns."
+        ),
+    ] = None,
+    project: Annotated[
+        str | None,
+        typer.Option(
+            "--project",
+            metavar="DIR",
+            help="A folder with the Astro CLI's layout: dags/, plugins/, include/, requirements.txt, ...",
+        ),
+    ] = None,
+    env_file: Annotated[
+        str | None, typer.Option("--env-file", metavar="FILE", help="AIRFLOW_CONN_* and AIRFLOW_VAR_* for your DAGs.")
+    ] = None,
+    s3: Annotated[
+        str | None, typer.Option("--s3", metavar="seaweedfs|moto", help="The S3 service (default: seaweedfs).")
+    ] = None,
+    with_part: Annotated[
+        list[str] | None, typer.Option("--with", metavar="kubernetes", help="Start this part too.")
+    ] = None,
+    without_part: Annotated[
+        list[str] | None, typer.Option("--without", metavar="kubernetes", help="Leave this part out.")
+    ] = None,
+    time_scale: Annotated[
+        float | None,
+        typer.Option(
+            "--time-scale",
+            metavar="X",
+            help="Divide retry delays by X (default: 100 for the six patterns, 1 for your DAGs).",
+        ),
+    ] = None,
+    schedules: Annotated[
+        bool | None,
+        typer.Option(
+            "--schedules/--no-schedules", help="Let DAGs start runs by their schedule (default: only you start runs)."
+        ),
+    ] = None,
+    allow_external: Annotated[
+        list[str] | None,
+        typer.Option("--allow-external", metavar="CONN_ID", help="Let this connection of your files lead off the bed."),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Bring a bed up, or make sure that it is up.
@@ -97,11 +132,18 @@ def report(bed: Bed, came: Came, json: bool) -> None:
             }
         )
         return
-    word = {"created": "is up", "started": "is up again", "unchanged": "was up already", "extended": "has Kubernetes now"}
+    word = {
+        "created": "is up",
+        "started": "is up again",
+        "unchanged": "was up already",
+        "extended": "has Kubernetes now",
+    }
     console.print(f"[green]bed '{bed.name}' {word[came.outcome]}[/green] ({came.seconds:.1f} s)")
     output.print(f"Airflow    {login.url}   user {login.user}   password {login.password}")
     output.print(f"time       retry delays divided by {bed.spec.time_scale:g}")
-    output.print(f"next       airbed status{_option(bed)} · airbed run DAG_ID{_option(bed)} · airbed down{_option(bed)}")
+    output.print(
+        f"next       airbed status{_option(bed)} · airbed run DAG_ID{_option(bed)} · airbed down{_option(bed)}"
+    )
 
 
 def _option(bed: Bed) -> str:

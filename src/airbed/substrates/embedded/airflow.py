@@ -134,7 +134,7 @@ def prepare(files: BedFiles, endpoints: Endpoints) -> None:
 
 
 def migrate(environment: Mapping[str, str], database: PostgresEndpoint, log: Path, home: Path) -> None:
-    """Bring an Airflow database up to date with `airflow db migrate`; Unavailable with its last line when that fails."""
+    """Bring an Airflow database up to date with `airflow db migrate`; Unavailable with its last words if that fails."""
     home.mkdir(parents=True, exist_ok=True)
     variables = {
         **environment,
@@ -196,5 +196,5 @@ def _ready(service: str, url: str, health: str) -> Callable[[], bool]:
 
 
 def get(url: str, timeout: float = 10) -> bytes:
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=timeout) as answer:  # noqa: S310
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=timeout) as answer:
         return bytes(answer.read())

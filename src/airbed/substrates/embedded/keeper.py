@@ -41,7 +41,9 @@ class Keeper:
         try:
             return getattr(self._rpc, method)(*arguments)
         except xmlrpc.client.Fault as fault:
-            raise Unavailable(f"the process keeper refused {method}{arguments}: {fault.faultString}; see {self.log}") from None
+            raise Unavailable(
+                f"the process keeper refused {method}{arguments}: {fault.faultString}; see {self.log}"
+            ) from None
         except (OSError, HTTPException, xmlrpc.client.Error) as error:
             raise Unavailable(
                 f"the process keeper of bed '{self._files.name}' does not answer on port {self._spec.ports['keeper']}"
@@ -70,7 +72,8 @@ class Keeper:
             f"childlogdir={_escape(str(self._files.logs))}\nminfds=1024\n"
             + ("user=root\n" if os.geteuid() == 0 else "")
             + "[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface\n"
-            f"[inet_http_server]\nport=127.0.0.1:{self._spec.ports['keeper']}\nusername=airbed\npassword={_escape(self._password)}\n"
+            f"[inet_http_server]\nport=127.0.0.1:{self._spec.ports['keeper']}\nusername=airbed\n"
+            f"password={_escape(self._password)}\n"
         )
 
     def _section(self, program: Program, common: Mapping[str, str]) -> str:
@@ -104,7 +107,7 @@ class Keeper:
         """Start supervisord in a session of its own and wait until it answers, at most `timeout` seconds."""
         process = subprocess.Popen(
             [sys.executable, "-m", "supervisor.supervisord", "-c", str(self._files.supervisor_conf)],
-            env={**environment, processes.SERVICE: "keeper"},
+            env={**environment, processes.SERVICE: processes.KEEPER},
             cwd=self._files.folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -147,14 +150,22 @@ class Keeper:
 
     def stop(self, service: str) -> None:
         """Stop a service and wait until its process is gone."""
-        if self.info()[service]["statename"] not in ("STOPPED", "FATAL", "EXITED"):
-            self.call("stopProcess", service, True)
+        while (state := self.info()[service]["statename"]) not in ("STOPPED", "FATAL"):
+            if state == "EXITED":
+                # On its way to a new start; supervisor refuses to stop it just now.
+                time.sleep(0.02)
+                continue
+            with contextlib.suppress(Unavailable):
+                self.call("stopProcess", service, True)
 
     def crashes(self) -> dict[str, int]:
-        """How often each service ended without being told to, from supervisor's own log."""
+        """How often each service ended without being told to, from supervisor's own log.
+
+        An end with exit code 0 counts too ("expected", in supervisor's words): no service has a reason to end by itself.
+        """
         counts: dict[str, int] = {}
         with contextlib.suppress(OSError):
-            for name in re.findall(r"exited: (\S+) \(.*; not expected\)", self.log.read_text(errors="replace")):
+            for name in re.findall(r" exited: (\S+) \(", self.log.read_text(errors="replace")):
                 counts[name] = counts.get(name, 0) + 1
         return counts
 

@@ -20,7 +20,7 @@ from airbed.endpoints import (
 from airbed.settings import Settings
 from airbed.spec import BedFiles, BedSpec, bed_names, write_private
 from airbed.substrates.embedded import airflow, object_store, ports, postgres
-from airbed.topology import DATABASES, DATABASE_SERVICES, REGIONS
+from airbed.topology import DATABASE_SERVICES, DATABASES, REGIONS
 
 LOOPBACK = "127.0.0.1"
 

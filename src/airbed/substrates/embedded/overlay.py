@@ -1,20 +1,198 @@
-"""A user's own project: its requirements in a cached overlay environment, its variables and connections."""
+"""A user's own project inside Airflow: requirements in a cached overlay, plugins beside the bed's own, variables.
+
+An overlay is a folder `<cache>/overlays/<key>/site` on the PYTHONPATH of Airflow's processes. It holds only what the base
+environment lacks: everything that the base has keeps its version, so that Airflow and its providers are never replaced.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from importlib.metadata import distributions
+from pathlib import Path
 
-from airbed.endpoints import Endpoints
+from filelock import FileLock
+
+from airbed import userdags
+from airbed.errors import Unavailable, UsageError
 from airbed.settings import Settings
-from airbed.spec import BedSpec
+from airbed.spec import BedFiles, BedSpec, write_private
 from airbed.substrates.embedded.startup import Progress
 
+_FORMAT = 1
+_INCLUDE = re.compile(r"^\s*(?:-r|--requirement|-c|--constraint)[ =]\s*(\S+)", re.MULTILINE)
+_EDITABLE = re.compile(r"^\s*(?:-e|--editable)\b.*$", re.MULTILINE)
 
-def environment(settings: Settings, spec: BedSpec, progress: Progress) -> tuple[str, list[str]]:
-    """The interpreter that runs Airflow, and the folders to put on its PYTHONPATH."""
-    return sys.executable, []
+
+def python_path(settings: Settings, spec: BedSpec, progress: Progress) -> list[str]:
+    """The folders that a project adds to the PYTHONPATH: itself (`include.x`), then its requirements' overlay."""
+    if spec.project is None:
+        return []
+    site = ensure_overlay(settings, Path(spec.project) / "requirements.txt", progress)
+    return [spec.project, *([str(site)] if site else [])]
 
 
-def user_variables(spec: BedSpec, endpoints: Endpoints) -> dict[str, str]:
-    """The AIRFLOW_CONN_* and AIRFLOW_VAR_* of the user's files."""
-    return {}
+def ensure_overlay(settings: Settings, requirements: Path, progress: Progress) -> Path | None:
+    """Find or make the overlay of a requirements file; None when it asks for nothing.
+
+    Raises UsageError when the requirements cannot go with the base environment, Unavailable when they cannot be had.
+    """
+    text = "\n".join(_texts(requirements))
+    if not any(line.strip() and not line.lstrip().startswith("#") for line in text.splitlines()):
+        return None
+    if editable := _EDITABLE.search(text):
+        raise UsageError(
+            f"{requirements}: '{editable.group().strip()}' is editable, which an overlay cannot be; write the path without -e"
+        )
+    base = base_packages()
+    key = hashlib.sha256(repr((_FORMAT, sys.version_info[:3], text, sorted(base.items()))).encode()).hexdigest()[:16]
+    overlays = settings.cache / "overlays"
+    site = overlays / key / "site"
+    if site.is_dir():
+        return site
+    overlays.mkdir(parents=True, exist_ok=True)
+    with FileLock(overlays / f".{key}.lock", timeout=900):
+        if not site.is_dir():
+            progress(f"installing {requirements} into an overlay (once for these requirements)")
+            with tempfile.TemporaryDirectory(prefix=f".{key}.", dir=overlays) as scratch:
+                _install(requirements, base, Path(scratch))
+                (Path(scratch) / "made").mkdir()
+                (Path(scratch) / "site").rename(Path(scratch) / "made/site")
+                shutil.copyfile(Path(scratch) / "missing.txt", Path(scratch) / "made/requirements.txt")
+                (Path(scratch) / "made").rename(overlays / key)
+    return site
+
+
+def _texts(requirements: Path) -> Iterator[str]:
+    """The requirements and the files that they include, each once."""
+    pending, seen = [requirements], set()
+    while pending:
+        path = pending.pop().absolute()
+        if path in seen or not path.is_file():
+            continue
+        seen.add(path)
+        try:
+            text = path.read_text()
+        except (OSError, UnicodeDecodeError):
+            raise UsageError(f"{path} cannot be read as text; it must be a pip requirements file") from None
+        yield text
+        pending += [path.parent / name for name in _INCLUDE.findall(text)]
+
+
+def base_packages() -> dict[str, str]:
+    """The packages of the base environment with their versions, without airbed itself."""
+    found: dict[str, str] = {}
+    for each in distributions():
+        name = _normalised(each.metadata["Name"])
+        # The first on the path is the one that Python imports.
+        found.setdefault(name, each.version)
+    found.pop("airbed", None)
+    return found
+
+
+def _normalised(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _install(requirements: Path, base: dict[str, str], scratch: Path) -> None:
+    constraints = scratch / "base.txt"
+    constraints.write_text("".join(f"{name}=={version}\n" for name, version in sorted(base.items())))
+    resolved = _uv(
+        requirements,
+        *("pip", "compile", "--quiet", "--no-header", "--no-annotate", "--no-strip-extras"),
+        *("--constraint", str(constraints), "--python", sys.executable, str(requirements)),
+    )
+    missing = [line for line in resolved.splitlines() if line.strip() and not _is_in_base(line, base)]
+    (scratch / "missing.txt").write_text("\n".join(missing) + "\n")
+    (scratch / "site").mkdir()
+    if missing:
+        _uv(
+            requirements,
+            *("pip", "install", "--quiet", "--no-deps", "--compile-bytecode", "--link-mode", "copy"),
+            *("--python", sys.executable, "--target", str(scratch / "site"), "-r", str(scratch / "missing.txt")),
+        )
+
+
+def _is_in_base(line: str, base: dict[str, str]) -> bool:
+    """Whether a resolved line such as `name[extra]==1.0 ; marker` is what the base environment has."""
+    found = re.match(r"([\w.-]+)(?:\[[^\]]*\])?\s*(?:==\s*\S+|@)", line.strip())
+    return found is not None and _normalised(found[1]) in base
+
+
+def _uv(requirements: Path, *arguments: str) -> str:
+    """Run uv with the caller's environment (index, proxies, certificates) and return its output."""
+    beside = Path(sys.executable).with_name("uv")
+    uv = str(beside) if beside.is_file() else shutil.which("uv")
+    if uv is None:
+        raise Unavailable(f"uv is missing beside {sys.executable}; it installs {requirements}; run: make setup")
+    environment = {key: value for key, value in os.environ.items() if key not in ("VIRTUAL_ENV", "PYTHONPATH")}
+    environment.setdefault("UV_SYSTEM_CERTS", "1")
+    done = subprocess.run(
+        [uv, *arguments],
+        cwd=requirements.parent,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode == 0:
+        return done.stdout
+    words = _without_credentials(" ".join(done.stderr.split()))
+    if re.search(r"(?i)network|connect|timed? ?out|dns error|certificate|fetch|status code", words):
+        raise Unavailable(f"{requirements} could not be installed: {_shortened(words)}; is a package index reachable?")
+    raise UsageError(
+        f"{requirements} does not go with the bed's environment (the base: Airflow, its providers and what they need keep"
+        f" their versions): {_shortened(words)}"
+    )
+
+
+def _without_credentials(text: str) -> str:
+    return re.sub(r"://[^/@\s]+@", "://***@", text)
+
+
+def _shortened(text: str, most: int = 400) -> str:
+    text = re.sub(r"^error: ", "", text)
+    return text if len(text) <= most else text[:most] + " ..."
+
+
+def plugins_folder(files: BedFiles, spec: BedSpec, own: Path) -> Path:
+    """The folder that Airflow loads plugins from: the bed's own, or one with links to the bed's and the project's files.
+
+    Airflow has one plugins folder, and follows links (airflow/_shared/module_loading/file_discovery.py).
+    """
+    theirs = Path(spec.project) / "plugins" if spec.project else None
+    if theirs is None or not theirs.is_dir():
+        return own
+    folder = files.airflow / "plugins"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for source in (theirs, own):
+        for entry in sorted(source.iterdir()):
+            if entry.name == "__pycache__":
+                continue
+            link = folder / entry.name
+            if link.is_symlink():
+                raise UsageError(f"{theirs / entry.name} has the name of the bed's own plugin; rename yours")
+            link.symlink_to(entry)
+    return folder
+
+
+def write_user_environment(files: BedFiles, spec: BedSpec) -> Path | None:
+    """Write the variables of the user's files (0600) for `guard.py`, who hands them to a process; None without any.
+
+    supervisor's configuration cannot carry every value: it knows no escapes for quotes and line ends.
+    """
+    found = userdags.of_bed(spec).environment
+    if not found:
+        return None
+    path = files.airflow / "user-environment.json"
+    write_private(path, json.dumps(found))
+    return path

@@ -11,7 +11,7 @@ from airbed.endpoints import Endpoints
 from airbed.settings import Settings
 from airbed.spec import BedFiles, BedSpec, write_private
 from airbed.substrates.embedded import airflow, kubernetes_parts, layout, object_store, overlay, postgres, templates
-from airbed.substrates.embedded.processes import MARK, SERVICE
+from airbed.substrates.embedded.processes import FOLDER, MARK, SERVICE
 from airbed.substrates.embedded.program import Program
 from airbed.substrates.embedded.startup import Progress
 from airbed.topology import DATABASES, METADATA, Database
@@ -35,6 +35,7 @@ def common_environment(files: BedFiles, spec: BedSpec) -> dict[str, str]:
         "no_proxy": "127.0.0.1,localhost",
         "NO_PROXY": "127.0.0.1,localhost",
         MARK: spec.mark,
+        FOLDER: str(files.folder),
     }
 
 
@@ -42,20 +43,34 @@ def programs(
     settings: Settings, files: BedFiles, spec: BedSpec, endpoints: Endpoints, progress: Progress
 ) -> list[Program]:
     """Every program of the bed in the topology's order, with its data folder made where it is missing."""
-    python, extra = overlay.environment(settings, spec, progress)
-    environment = {
-        **airflow.settings(files, spec, endpoints, layout.read_secrets(files), settings.resources),
-        **overlay.user_variables(spec, endpoints),
-    }
-    if extra:
-        environment["PYTHONPATH"] = os.pathsep.join([environment["PYTHONPATH"], *extra])
+    environment = airflow.settings(files, spec, endpoints, layout.read_secrets(files), settings.resources)
     airflow.prepare(files, endpoints)
     databases = _databases(settings, files, spec, endpoints, environment, progress)
+    with_project = {**environment, **_project(settings, files, spec, environment, progress)}
     store = object_store.program(spec.s3, endpoints.s3, spec.ports, files.s3)
-    found = [*databases, store, _director(files, spec, endpoints), *airflow.programs(python, environment, endpoints, files)]
+    found = [
+        *databases,
+        store,
+        _director(files, spec, endpoints),
+        *airflow.programs(sys.executable, with_project, endpoints, files),
+    ]
     if spec.kubernetes:
         found += kubernetes_parts.programs(settings, files, spec, endpoints, progress)
     return found
+
+
+def _project(
+    settings: Settings, files: BedFiles, spec: BedSpec, environment: dict[str, str], progress: Progress
+) -> dict[str, str]:
+    """What a user's project and files change in the environment of Airflow's processes."""
+    plugins = overlay.plugins_folder(files, spec, Path(environment["AIRFLOW__CORE__PLUGINS_FOLDER"]))
+    folders = [environment["PYTHONPATH"], *overlay.python_path(settings, spec, progress)]
+    variables = overlay.write_user_environment(files, spec)
+    return {
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(plugins),
+        "PYTHONPATH": os.pathsep.join(folders),
+        **({MORE: str(variables)} if variables else {}),
+    }
 
 
 def _databases(
@@ -98,14 +113,20 @@ def _databases(
             shutil.rmtree(data, ignore_errors=True)
             partial = data.with_name(f".{database.service}.partial")
             shutil.rmtree(partial, ignore_errors=True)
-            postgres.copy_data(origin.data, partial)
+            postgres.copy_data(origin.data, partial, {**common, SERVICE: "copy"})
             partial.rename(data)
-        made.append(_database(settings, database, endpoints, binaries, data, origin.password))
+        made.append(_database(settings, database, endpoints, binaries, data, origin.password, spec.mark))
     return made
 
 
 def _database(
-    settings: Settings, database: Database, endpoints: Endpoints, binaries: Path, data: Path, template_password: str
+    settings: Settings,
+    database: Database,
+    endpoints: Endpoints,
+    binaries: Path,
+    data: Path,
+    template_password: str,
+    mark: str,
 ) -> Program:
     endpoint = endpoints.databases[database.service]
     schema = database.tables_sql(settings.resources.infra)
@@ -118,6 +139,7 @@ def _database(
         endpoint,
         binaries,
         data,
+        mark,
         ready=ready,
         on_ready=lambda: postgres.furnish(database, endpoint, template_password, schema),
     )
@@ -130,7 +152,14 @@ def _director(files: BedFiles, spec: BedSpec, endpoints: Endpoints) -> Program:
         name="director",
         command=[
             *(sys.executable, "-m", "airbed.director", "--port", str(spec.ports["director"])),
-            *("--statsd-port", str(spec.ports["statsd"]), "--token-file", str(token), "--state-dir", str(files.director)),
+            *(
+                "--statsd-port",
+                str(spec.ports["statsd"]),
+                "--token-file",
+                str(token),
+                "--state-dir",
+                str(files.director),
+            ),
         ],
         directory=files.director,
         ready=lambda: bool(airflow.get(f"{endpoints.director.url}/health")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -27,20 +28,38 @@ def allocate(purposes: Iterable[str], taken: set[int]) -> dict[str, int]:
         while candidates and not is_free(candidates[-1]):
             candidates.pop()
         if not candidates:
-            raise Unavailable(f"no free port between {_LOWEST} and {highest} for {purpose}; end some beds: airbed down --all")
+            raise Unavailable(
+                f"no free port between {_LOWEST} and {highest} for {purpose}; end some beds: airbed down --all"
+            )
         found[purpose] = candidates.pop()
     return found
 
 
 def is_free(port: int) -> bool:
-    """Whether nothing listens on that loopback port."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
+    """Whether nothing listens on that loopback port, TCP or UDP."""
+    try:
+        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+            # Connections that have ended, but are remembered by the kernel for a minute, do not count.
+            tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tcp.bind(("127.0.0.1", port))
+            udp.bind(("127.0.0.1", port))
+    except OSError:
+        return False
     return True
+
+
+def still_taken(ports: Iterable[int], timeout: float = 5) -> list[int]:
+    """The ports that are not free within `timeout` seconds.
+
+    A killed process is gone before the kernel has closed the sockets of its last thread, so a moment has to pass.
+    """
+    deadline = time.monotonic() + timeout
+    taken = list(ports)
+    while taken := [port for port in taken if not is_free(port)]:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.02)
+    return taken
 
 
 def _first_outgoing_port() -> int:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from airbed.endpoints import PostgresEndpoint
 from airbed.errors import Unavailable
 from airbed.settings import Settings
+from airbed.substrates.embedded.processes import server_title
 from airbed.substrates.embedded.program import Program
 from airbed.topology import Database
 
@@ -26,11 +27,10 @@ if TYPE_CHECKING:
     import psycopg
 
 ADMIN = "postgres"
-# Nothing of a bed has to survive a power cut, so nothing waits for the disk.
+# Nothing of a bed has to survive a power cut, so nothing waits for the disk. What was committed has to survive a
+# SIGKILL of the server, as in production: synchronous_commit and full_page_writes stay on.
 FAST = {
     "fsync": "off",
-    "synchronous_commit": "off",
-    "full_page_writes": "off",
     "unix_socket_directories": "",
     "listen_addresses": "127.0.0.1",
     "max_connections": "100",
@@ -50,7 +50,9 @@ def server_user() -> str | None:
             return pwd.getpwnam(name).pw_name
         except KeyError:
             continue
-    raise Unavailable("Postgres refuses to run as root and this machine has neither a user 'postgres' nor 'nobody'; add one")
+    raise Unavailable(
+        "Postgres refuses to run as root and this machine has neither a user 'postgres' nor 'nobody'; add one"
+    )
 
 
 def binaries(settings: Settings) -> Path:
@@ -113,7 +115,14 @@ def run_as() -> dict[str, Any]:
 def as_server_user(command: list[str], environment: Mapping[str, str]) -> None:
     """Run a short command as the server's user; Unavailable with its last words when it fails."""
     done = subprocess.run(
-        command, check=False, capture_output=True, text=True, cwd="/", env=dict(environment), **run_as()
+        command,
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd="/",
+        env=dict(environment),
+        start_new_session=True,
+        **run_as(),
     )
     if done.returncode:
         words = (done.stderr or done.stdout or "").strip().splitlines()
@@ -149,18 +158,30 @@ def hand_over(path: Path) -> None:
         os.chown(path, account.pw_uid, account.pw_gid)
 
 
-def copy_data(source: Path, target: Path) -> None:
-    """Copy a stopped server's data folder, owner and modes included."""
-    subprocess.run(["cp", "-a", "--reflink=auto", str(source), str(target)], check=True, capture_output=True)
+def copy_data(source: Path, target: Path, environment: Mapping[str, str]) -> None:
+    """Copy a stopped server's data folder, owner and modes included; `environment` carries the bed's mark."""
+    done = subprocess.run(
+        ["cp", "-a", "--reflink=auto", str(source), str(target)],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=dict(environment),
+        start_new_session=True,
+    )
+    if done.returncode:
+        words = done.stderr.strip().splitlines()
+        raise Unavailable(f"copying {source} to {target} failed: {words[-1] if words else done.returncode}")
 
 
-def command(bin_folder: Path, data: Path, port: int) -> list[str]:
-    """The command line of one server, in the foreground."""
-    options = [f"--{key}={value}" for key, value in FAST.items()]
+def command(bin_folder: Path, data: Path, port: int, title: str) -> list[str]:
+    """The command line of one server, in the foreground; `title` is `processes.server_title` of its bed and service."""
+    options = [f"--{key}={value}" for key, value in {**FAST, "cluster_name": title}.items()]
     return [str(bin_folder / "postgres"), "-D", str(data), "-p", str(port), *options]
 
 
-def connect(endpoint: PostgresEndpoint, database: str | None = None, password: str | None = None) -> psycopg.Connection[Any]:
+def connect(
+    endpoint: PostgresEndpoint, database: str | None = None, password: str | None = None
+) -> psycopg.Connection[Any]:
     """Log in as superuser, autocommit; `database` is the endpoint's unless given."""
     import psycopg
 
@@ -218,11 +239,13 @@ def _set_password(connection: psycopg.Connection[Any], role: str, password: str)
     connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), sql.Literal(password)))
 
 
-def program(database: Database, endpoint: PostgresEndpoint, bin_folder: Path, data: Path, **extra: object) -> Program:
-    """The server of one database as the keeper runs it."""
+def program(
+    database: Database, endpoint: PostgresEndpoint, bin_folder: Path, data: Path, mark: str, **extra: object
+) -> Program:
+    """The server of one database as the keeper runs it; `mark` is the bed's."""
     return Program(
         name=database.service,
-        command=command(bin_folder, data, endpoint.direct.port),
+        command=command(bin_folder, data, endpoint.direct.port, server_title(mark, database.service)),
         directory=Path("/"),
         environment={"LC_ALL": "C"},
         user=server_user(),

@@ -1,10 +1,12 @@
 """Find and end the processes of a bed, by the marks in their environment.
 
-Every process of a bed carries AIRBED_MARK=<mark of the bed> and AIRBED_SERVICE=<name>. Some children lose theirs
-(Postgres rewrites its environment area, a task may start `env -i`), so descendants and sessions of marked processes
-count too, and every search is repeated until it finds nothing new.
+Every process of a bed carries AIRBED_MARK=<mark of the bed>, AIRBED_SERVICE=<name> and AIRBED_FOLDER=<folder of the
+bed>. Some processes show none: Postgres' children overwrite their environment and open sessions of their own (so each
+server carries mark and service in its `cluster_name`, which every process of it has in its title), a task may start
+`env -i`. So descendants and sessions of marked processes count too, and every search is repeated until it finds
+nothing new.
 
-Standard library only: `guard.py` runs this before each start of a service.
+Few and light imports: `guard.py` runs this before each start of a service.
 """
 
 from __future__ import annotations
@@ -12,74 +14,124 @@ from __future__ import annotations
 import os
 import signal
 import time
-from dataclasses import dataclass
-from pathlib import Path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
 
 MARK = "AIRBED_MARK"
 SERVICE = "AIRBED_SERVICE"
+FOLDER = "AIRBED_FOLDER"
+KEEPER = "keeper"
+_TITLE = "airbed-"
 
 
-@dataclass(frozen=True)
 class Process:
-    """A row of /proc. `marks` has the bed's mark and the service's name where they could be read."""
+    """A row of /proc.
 
-    pid: int
-    parent: int
-    session: int
-    state: str
-    start: int
-    mark: str | None
-    service: str | None
+    `state` is the kernel's letter, `start` in clock ticks since boot; `mark`, `service` and `folder` are None where
+    they could not be read.
+    """
+
+    __slots__ = ("folder", "mark", "parent", "pid", "service", "session", "start", "state")
+
+    def __init__(self, pid: int, fields: list[str], mark: str | None, service: str | None, folder: str | None) -> None:
+        self.pid = pid
+        self.state = fields[0]
+        self.parent = int(fields[1])
+        self.session = int(fields[3])
+        self.start = int(fields[19])
+        self.mark = mark
+        self.service = service
+        self.folder = folder
+
+
+def server_title(mark: str, service: str) -> str:
+    """The `cluster_name` of a Postgres server, by which all its processes are found."""
+    return f"{_TITLE}{mark}-{service}"
 
 
 def processes() -> dict[int, Process]:
     """All processes that exist now, zombies left out, by pid."""
     found = {}
-    for entry in os.listdir("/proc"):
+    for entry in os.listdir("/proc"):  # noqa: PTH208
         if entry.isdigit() and (process := _read(int(entry))) is not None:
             found[process.pid] = process
     return found
 
 
 def _read(pid: int) -> Process | None:
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-        fields = stat[stat.rindex(")") + 2 :].split()
-        if fields[0] in "ZX":
-            return None
-        try:
-            environ = Path(f"/proc/{pid}/environ").read_bytes()
-        except OSError:
-            environ = b""
-    except (OSError, ValueError):
+    stat = _content(pid, "stat").decode(errors="replace")
+    if ")" not in stat:
         return None
-    marks = {}
-    for name in (MARK, SERVICE):
-        key = name.encode() + b"="
-        marks[name] = next((each[len(key) :].decode() for each in environ.split(b"\0") if each.startswith(key)), None)
-    return Process(pid, int(fields[1]), int(fields[3]), fields[0], int(fields[19]), marks[MARK], marks[SERVICE])
+    fields = stat[stat.rindex(")") + 2 :].split()
+    if fields[0] in "ZX":
+        return None
+    environ = _content(pid, "environ")
+    if f"{MARK}=".encode() in environ:
+        values = environ.split(b"\0")
+        return Process(pid, fields, *(_value(values, name) for name in (MARK, SERVICE, FOLDER)))
+    return Process(pid, fields, *_from_title(_content(pid, "cmdline")), None)
 
 
-def of_bed(mark: str, service: str | None = None) -> dict[int, Process]:
+def _content(pid: int, name: str) -> bytes:
+    """A file of a process; empty when it is gone or may not be read."""
+    try:
+        file = os.open(f"/proc/{pid}/{name}", os.O_RDONLY)
+    except OSError:
+        return b""
+    try:
+        content = part = os.read(file, 65536)
+        while part:
+            part = os.read(file, 65536)
+            content += part
+        return content
+    except OSError:
+        return b""
+    finally:
+        os.close(file)
+
+
+def _value(environ: list[bytes], name: str) -> str | None:
+    key = name.encode() + b"="
+    return next((each[len(key) :].decode(errors="replace") for each in environ if each.startswith(key)), None)
+
+
+def _from_title(command: bytes) -> tuple[str | None, str | None]:
+    """Mark and service of a Postgres process: the server's own option, or the title of its children."""
+    if _TITLE.encode() not in command:
+        return None, None
+    for start in (b"postgres: ", b"--cluster_name="):
+        for word in command.split(b"\0"):
+            if word.startswith(start + _TITLE.encode()):
+                title = word[len(start) + len(_TITLE) :].split(b" ")[0].decode(errors="replace").rstrip(":")
+                mark, _, service = title.partition("-")
+                return mark, service
+    return None, None
+
+
+def of_bed(mark: str, service: str | None = None, without: Collection[str] = ()) -> dict[int, Process]:
     """The processes of a bed, or of one of its services, by pid: marked ones, their sessions, all descendants.
 
-    The caller and its ancestors are never among them.
+    Services named in `without` are left out, with their descendants. The caller and its ancestors are never among them.
     """
     everything = processes()
+    marked = {pid: each for pid, each in everything.items() if each.mark == mark}
     spared = _self_and_ancestors(everything)
-    own_session = os.getsid(0)
-    hit = {
-        pid
-        for pid, each in everything.items()
-        if each.mark == mark and (service is None or each.service == service) and pid not in spared
-    }
-    if service is None:
-        sessions = {everything[pid].session for pid in hit} - {own_session}
-        hit |= {pid for pid, each in everything.items() if each.session in sessions and pid not in spared}
+    spared |= with_descendants({pid for pid, each in marked.items() if each.service in without}, everything)
+    hit = {pid for pid, each in marked.items() if service in (None, each.service)} - spared
+    # All services share the keeper's session: it belongs to the bed, but to none of its services. A session whose
+    # leader lives and is not of the bed is a user's terminal.
+    foreign = {os.getsid(0)} | {each.session for pid, each in everything.items() if pid in spared}
+    if service is not None:
+        foreign |= {each.session for pid, each in marked.items() if pid not in hit}
+    sessions = {everything[pid].session for pid in hit} - foreign
+    sessions = {leader for leader in sessions if leader in hit or leader not in everything}
+    hit |= {pid for pid, each in everything.items() if each.session in sessions}
     return {pid: everything[pid] for pid in with_descendants(hit, everything) - spared}
 
 
-def with_descendants(roots: set[int], everything: dict[int, Process]) -> set[int]:
+def with_descendants(roots: Iterable[int], everything: dict[int, Process]) -> set[int]:
     """These pids and all that descends from them."""
     found = set(roots)
     size = -1
@@ -90,7 +142,7 @@ def with_descendants(roots: set[int], everything: dict[int, Process]) -> set[int
 
 
 def _self_and_ancestors(everything: dict[int, Process]) -> set[int]:
-    spared = set()
+    spared: set[int] = set()
     pid = os.getpid()
     while pid in everything and pid not in spared:
         spared.add(pid)
@@ -98,7 +150,16 @@ def _self_and_ancestors(everything: dict[int, Process]) -> set[int]:
     return spared | {os.getpid(), 0, 1}
 
 
-def signal_all(pids: set[int] | dict[int, Process], number: int) -> None:
+def marks_by_folder() -> dict[str, set[str]]:
+    """The marks of all beds that have processes, by the folder of the bed, whether the folder exists or not."""
+    found: dict[str, set[str]] = {}
+    for each in processes().values():
+        if each.mark and each.folder:
+            found.setdefault(each.folder, set()).add(each.mark)
+    return found
+
+
+def signal_all(pids: Iterable[int], number: int) -> None:
     """Send a signal to each; those that are gone, or belong to someone else, are passed over."""
     for pid in pids:
         try:
@@ -107,16 +168,17 @@ def signal_all(pids: set[int] | dict[int, Process], number: int) -> None:
             continue
 
 
-def sweep(mark: str, service: str | None = None, timeout: float = 10) -> int:
+def sweep(mark: str, service: str | None = None, without: Collection[str] = (), timeout: float = 10) -> int:
     """SIGKILL every process of a bed or service until none is left; returns how many were ended.
 
     Raises TimeoutError when some are still there after `timeout` seconds.
     """
     ended: set[int] = set()
     deadline = time.monotonic() + timeout
-    while found := of_bed(mark, service):
+    while found := of_bed(mark, service, without):
         ended |= set(found)
-        signal_all(found, signal.SIGKILL)
+        # The keeper goes first: it would count the others as crashed, and start them again.
+        signal_all(sorted(found, key=lambda pid: found[pid].service != KEEPER), signal.SIGKILL)
         if time.monotonic() > deadline:
             raise TimeoutError(f"{len(found)} processes are still there: {sorted(found)}")
         time.sleep(0.01)

@@ -15,6 +15,7 @@ from airbed.spec import BedFiles, BedSpec
 from airbed.substrates.base import ServiceStatus
 from airbed.substrates.embedded import layout, parts, processes
 from airbed.substrates.embedded.keeper import Keeper
+from airbed.substrates.embedded.ports import is_free
 from airbed.substrates.embedded.program import Program
 from airbed.substrates.embedded.startup import Progress, start_all, wait_ready
 from airbed.topology import CORE_SERVICES, KUBERNETES_SERVICES
@@ -61,10 +62,10 @@ class EmbeddedSubstrate:
 
     def _refuse_taken_ports(self) -> None:
         for purpose, port in self._spec.ports.items():
-            if not layout.ports.is_free(port):
+            if not is_free(port):
                 raise Unavailable(
-                    f"port {port} of bed '{self._spec.name}' ({purpose}) was taken by another program; end that one, or make"
-                    f" the bed anew: airbed down --name {self._spec.name}, then airbed up"
+                    f"port {port} of bed '{self._spec.name}' ({purpose}) was taken by another program; end that one,"
+                    f" or make the bed anew: airbed down --name {self._spec.name}, then airbed up"
                 )
 
     def alive(self) -> bool:
@@ -108,7 +109,13 @@ class EmbeddedSubstrate:
         return [self._status_of(name, info.get(name), crashes.get(name, 0)) for name in self.services]
 
     def _status_of(self, name: str, row: dict[str, object] | None, crashes: int) -> ServiceStatus:
-        states = {"RUNNING": "running", "STARTING": "starting", "BACKOFF": "failed", "FATAL": "failed", "EXITED": "failed"}
+        states = {
+            "RUNNING": "running",
+            "STARTING": "starting",
+            "BACKOFF": "failed",
+            "FATAL": "failed",
+            "EXITED": "failed",
+        }
         if row is None:
             return ServiceStatus(name, "stopped", None, 0, 0, self._address(name))
         state = states.get(str(row["statename"]), "stopped")
@@ -159,9 +166,7 @@ class EmbeddedSubstrate:
             processes.signal_all(first, signal.SIGKILL)
             time.sleep(0.01)
             first = {
-                pid: each
-                for pid, each in processes.of_bed(self._spec.mark, service).items()
-                if each.start <= youngest
+                pid: each for pid, each in processes.of_bed(self._spec.mark, service).items() if each.start <= youngest
             }
 
     def pause(self, service: str) -> None:
@@ -208,9 +213,7 @@ class EmbeddedSubstrate:
 
     def _ensure_known(self, service: str) -> None:
         if service not in self.services:
-            raise UsageError(
-                f"bed '{self._spec.name}' has no service '{service}'; it has: {', '.join(self.services)}"
-            )
+            raise UsageError(f"bed '{self._spec.name}' has no service '{service}'; it has: {', '.join(self.services)}")
 
 
 def _frozen(pid: int) -> bool:

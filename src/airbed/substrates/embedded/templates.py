@@ -19,6 +19,7 @@ from airbed.endpoints import Address, PostgresEndpoint
 from airbed.errors import Unavailable
 from airbed.settings import Settings
 from airbed.substrates.embedded import postgres
+from airbed.substrates.embedded.processes import MARK, SERVICE, server_title
 from airbed.topology import METADATA
 
 _FORMAT = 1
@@ -61,10 +62,12 @@ def ensure(
         return found
     folder = _folder(settings, kind)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.parent / f".{kind}.lock", timeout=120):
+    with FileLock(folder.parent / f".{kind}.lock", timeout=600):
         if (found := find(settings, kind)) is not None:
             return found
-        shutil.rmtree(scratch, ignore_errors=True)
+        # What a killed attempt left, of this bed or of another one.
+        for left in (scratch, *folder.parent.glob(f".{folder.name}.*")):
+            shutil.rmtree(left, ignore_errors=True)
         scratch.mkdir(parents=True)
         scratch.chmod(0o711)
         password = secrets.token_urlsafe(18)
@@ -74,20 +77,20 @@ def ensure(
             empty = find(settings, "empty")
             if empty is None:
                 raise Unavailable("the template of an empty Postgres server is missing: it is made before the others")
-            postgres.copy_data(empty.data, scratch / "data")
+            postgres.copy_data(empty.data, scratch / "data", environment)
             _migrate(settings, scratch, port, environment, empty.password, password, migrate)
         (scratch / "password").touch(mode=0o600)
         (scratch / "password").write_text(password)
-        _publish(scratch, folder)
+        _publish(scratch, folder, environment)
     return Template.at(folder)
 
 
-def _publish(scratch: Path, folder: Path) -> None:
+def _publish(scratch: Path, folder: Path, environment: Mapping[str, str]) -> None:
     """Copy beside the target, then rename: state and cache may be different file systems."""
     partial = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
     partial.mkdir(mode=0o711)
     partial.chmod(0o711)
-    postgres.copy_data(scratch / "data", partial / "data")
+    postgres.copy_data(scratch / "data", partial / "data", environment)
     shutil.copy2(scratch / "password", partial / "password")
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
@@ -114,8 +117,9 @@ def _migrate(
         admin_password=password,
     )
     log = scratch / "postgres.log"
+    title = server_title(environment[MARK], environment[SERVICE])
     server = subprocess.Popen(
-        postgres.command(postgres.binaries(settings), scratch / "data", port),
+        postgres.command(postgres.binaries(settings), scratch / "data", port, title),
         env=dict(environment),
         cwd="/",
         stdin=subprocess.DEVNULL,
