@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from airbed.clients.metadata import Attempt, InstanceRow
+from airbed.clients.rows import Attempt, InstanceRow
 from airbed.runs.model import Instance, RunResult
 from airbed.runs.outcomes import Facts, classify, outcome_of, with_errors
 from airbed.runs.report import as_json, plain_lines

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airbed.runs.structure import expansions, expected_lengths
+from airbed.runs.structure import caps, expansions, expected_lengths
 
 LS = {"task_id": "ls", "key": "return_value"}
 ONE = {"task_id": "one", "key": "return_value"}
@@ -73,6 +73,15 @@ def test_an_upstream_without_a_result_leaves_the_length_unknown():
 
 def test_an_empty_list():
     assert expected_lengths(STRUCTURE, {"ls": 0}, {})["one"] == 0
+
+
+def test_caps_of_mapped_tasks_and_of_tasks_in_a_mapped_group():
+    tasks = [
+        {"__var": {"task_id": "a", "partial_kwargs": {"max_active_tis_per_dag": 8, "max_active_tis_per_dagrun": 3}}},
+        {"__var": {"task_id": "b", "max_active_tis_per_dag": 2}},
+        {"__var": {"task_id": "c"}},
+    ]
+    assert caps({"dag": {"tasks": tasks}}) == {"a": 3, "b": 2}
 
 
 def test_tasks_that_are_not_mapped_have_no_expansion():

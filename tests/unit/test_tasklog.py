@@ -16,7 +16,14 @@ DETAIL = [
 LOG = [
     {"event": "::group::Log message source details", "sources": ["/logs/x.log"]},
     {"event": "::endgroup::"},
-    {"timestamp": "2026-01-05T00:00:01.123456Z", "level": "info", "event": "began", "logger": "a", "item": 3},
+    {
+        "timestamp": "2026-01-05T00:00:01.123456Z",
+        "level": "info",
+        "event": "began",
+        "item": 3,
+        "map_index": 1,
+        "ti_id": "x",
+    },
     {"timestamp": "2026-01-05T00:00:02Z", "level": "error", "event": "Task failed", "error_detail": DETAIL},
     {"timestamp": "2026-01-05T00:00:03Z", "level": "info", "event": "done"},
 ]
@@ -42,8 +49,15 @@ def test_the_error_line_is_the_raised_exception_on_one_line():
 
 
 def test_a_killed_task_has_its_last_error_event():
-    events = [{"event": "a", "level": "error"}, {"event": "Process terminated by signal 9", "level": "critical"}]
-    assert error_line([*events, {"event": "bye", "level": "info"}]) == "Process terminated by signal 9"
+    killed = {"event": "Process terminated by signal.", "level": "critical", "signal": -9, "signal_name": "SIGKILL"}
+    assert error_line([*LOG, killed, {"event": "bye", "level": "info"}]) == (
+        "its process was ended by SIGKILL (out of memory, or killed)"
+    )
+
+
+def test_without_an_exception_the_last_error_event():
+    events = [{"event": "a", "level": "error"}, {"event": "Task exited", "level": "error", "exit_code": 3}]
+    assert error_line([*events, {"event": "bye", "level": "info"}]) == "Task exited (exit code 3)"
 
 
 def test_nothing_wrong_and_plain_lines():

@@ -11,7 +11,7 @@ from airbed.cli.common import JsonOption, NameOption, console, emit_json, open_b
 from airbed.cli.progress import showing, time_factor
 
 if TYPE_CHECKING:
-    from airbed.clients.metadata import BackfillDay
+    from airbed.clients.rows import BackfillDay
     from airbed.runs.backfill import BackfillResult
 
 
@@ -38,8 +38,7 @@ def backfill(
 ) -> None:
     """Run a DAG for each day of a range, both ends included, and follow it.
 
-    Reports each day's state, and the highest number of runs and instances seen at once. Ends with 0 when no day
-    failed, 1 otherwise.
+    Reports each day's state, and the highest number of runs and instances seen at once. Ends with 1 when a day failed.
 
     [bold]Examples[/bold]
 
@@ -102,6 +101,9 @@ def _print(result: BackfillResult) -> None:
             day, Text(each.state, style.get(each.state, "dim")), f"{each.seconds:.1f}", each.run_id or each.reason or ""
         )
     output.print(table)
+    there = sum(each.state == "skipped" for each in result.days)
+    if there:
+        output.print(f"{there} days have a run already: --reprocess completed (or failed) runs them again")
     busiest = ", ".join(f"{task} {most}" for task, most in result.max_running_by_task.items()) or "none"
     output.print(
         f"at most {result.max_runs} runs at once (limit {result.max_active_runs}), {result.max_running} instances "

@@ -43,14 +43,15 @@ def run(
 
       airbed run resilient_processing --logical-date 2026-01-05T00:00:00 --task process_item --json
     """
-    from airbed.errors import UsageError
     from airbed.runs.execute import run_dag
     from airbed.runs.follow import Progress
     from airbed.runs.report import as_json, as_table
-    from airbed.runs.trigger import parse_conf
+    from airbed.runs.trigger import ensure_task_exists, parse_conf
 
     values = parse_conf(conf) if conf is not None else None
     bed = open_bed(name)
+    if task is not None:
+        ensure_task_exists(bed, dag_id, task)
     console.print(f"[bold]{dag_id}[/bold] on bed '{bed.name}': {time_factor(bed.spec.time_scale)}", soft_wrap=True)
     with showing() as show:
 
@@ -68,8 +69,6 @@ def run(
             appear=5,
             on_progress=on_progress,
         )
-    if task is not None and task not in {*result.tasks, *result.singles}:
-        raise UsageError(f"{dag_id} has no task '{task}'; it has: {', '.join([*result.tasks, *result.singles])}")
     if json:
         emit_json({"bed": bed.name, "time_scale": bed.spec.time_scale, **as_json(result, task)})
     else:

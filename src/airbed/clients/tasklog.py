@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-_KNOWN = {"timestamp", "event", "level", "logger", "error_detail", "filename", "lineno", "loc", "chan"}
+_KNOWN = {"timestamp", "event", "level", "logger", "error_detail", "filename", "lineno", "loc", "chan"} | {
+    *("dag_id", "run_id", "task_id", "map_index", "try_number", "ti_id")  # the same in every event of a log
+}
 _ERROR_LEVELS = {"error", "critical"}
 _LONGEST = 300
 
@@ -20,15 +22,21 @@ def plain_text(content: Sequence[Any]) -> str:
 
 
 def error_line(content: Sequence[Any]) -> str | None:
-    """`Type: message` of the last exception in the log, else its last error event; None when there is neither."""
+    """What the try died of: the signal that ended its process, the last exception, else the last error event.
+
+    One line, such as `ValueError: bad row`; None when the log has nothing of the kind.
+    """
     event: str | None = None
     for each in reversed(content):
         if not isinstance(each, dict):
             continue
+        if each.get("signal_name") and event is None:
+            return f"its process was ended by {each['signal_name']} (out of memory, or killed)"
         if each.get("error_detail"):
             return one_line(_summary(each["error_detail"][0]))
         if event is None and str(each.get("level", "")).lower() in _ERROR_LEVELS:
-            event = one_line(str(each.get("event", "")))
+            code = f" (exit code {each['exit_code']})" if each.get("exit_code") is not None else ""
+            event = one_line(f"{each.get('event', '')}{code}")
     return event
 
 

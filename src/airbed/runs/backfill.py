@@ -13,7 +13,7 @@ from airbed.runs.concurrency import highest, highest_by
 from airbed.runs.trigger import ensure_dag_is_ready, parse_day
 
 if TYPE_CHECKING:
-    from airbed.clients.metadata import BackfillDay, RunRow
+    from airbed.clients.rows import BackfillDay, RunRow
     from airbed.runs.protocols import RunBed
 
 POLL = 0.5

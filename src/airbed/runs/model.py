@@ -50,13 +50,15 @@ class MappedTask:
 
     `expected` is how many the upstream lists ask for (None: unknown, as when the upstream failed). `instances[i]` has
     map_index i, except for a task that was never expanded: then there is one with map_index -1, or none for an empty
-    list. `max_running` is the highest number of instances seen running at once in this run, over all tries.
+    list. `max_running` is the highest number of instances seen running at once in this run, over all tries; `cap` the
+    smaller of the task's max_active_tis_per_dag and max_active_tis_per_dagrun (None: it has neither).
     """
 
     task_id: str
     expected: int | None
     instances: tuple[Instance, ...]
     max_running: int
+    cap: int | None = None
 
     def indexes(self, *states: Outcome) -> list[int]:
         """The map_indexes of the instances with one of these outcomes."""

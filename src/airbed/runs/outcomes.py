@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from airbed.errors import AirbedError, UsageError
 from airbed.runs.concurrency import highest, highest_by, seconds_of_work
 from airbed.runs.model import Instance, MappedTask, Outcome, RunResult
-from airbed.runs.structure import expected_lengths
+from airbed.runs.structure import caps, expected_lengths
 
 if TYPE_CHECKING:
-    from airbed.clients.metadata import Attempt, InstanceRow, XComRow
+    from airbed.clients.rows import Attempt, InstanceRow, XComRow
     from airbed.runs.protocols import RunBed
 
 RECORD_KEY = "outcome"  # what `dags/mapping`'s @recorded pushes
@@ -35,7 +35,7 @@ Place = tuple[str, int]
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a run: rows, tries, values and records by (task_id, map_index), expected lengths by task."""
+    """What is known of a run: values and records by (task_id, map_index), expected lengths and caps by task."""
 
     rows: Sequence[InstanceRow]
     attempts: Sequence[Attempt]
@@ -43,6 +43,7 @@ class Facts:
     records: Mapping[Place, Any]
     expected: Mapping[str, int | None]
     ended: bool
+    caps: Mapping[str, int] = field(default_factory=dict)
 
 
 def collect(bed: RunBed, dag_id: str, run_id: str, *, picked_up: bool = False) -> RunResult:
@@ -84,7 +85,7 @@ def classify(facts: Facts) -> tuple[dict[str, MappedTask], dict[str, Instance]]:
             _instance(facts, found[index], attempts) if index in found else _missing(task_id, index, facts.ended)
             for index in _indexes(found, expected)
         )
-        tasks[task_id] = MappedTask(task_id, expected, instances, most.get(task_id, 0))
+        tasks[task_id] = MappedTask(task_id, expected, instances, most.get(task_id, 0), facts.caps.get(task_id))
     return tasks, singles
 
 
@@ -137,6 +138,7 @@ def _gather(bed: RunBed, dag_id: str, run_id: str, ended: bool) -> Facts:
         records=_by_place(metadata.xcoms(dag_id, run_id, RECORD_KEY)),
         expected=expected,
         ended=ended,
+        caps=caps(structure) if structure else {},
     )
 
 

@@ -72,12 +72,18 @@ def as_table(result: RunResult, task: str | None = None, limit: int = 50) -> Ren
 
 
 def verdict(result: RunResult) -> Text:
-    """`s3_daily_processor manual__...: success in 12.3 s, at most 8 instances at once`."""
+    """`s3_daily_processor manual__...: success in 12.3 s although 3 instances failed, at most 8 at once`."""
+    failed = len(result.failures())
     return Text.assemble(
         (f"{result.dag_id} ", "bold"),
         f"{result.run_id}: ",
         (result.state, "bold green" if result.ok else "bold red"),
-        f" in {result.seconds:.1f} s, at most {result.max_running} instances at once",
+        f" in {result.seconds:.1f} s",
+        (
+            f" although {failed} {'instance' if failed == 1 else 'instances'} failed" if failed and result.ok else "",
+            "yellow",
+        ),
+        f", at most {result.max_running} at once",
     )
 
 
@@ -88,14 +94,14 @@ def plain_lines(result: RunResult) -> Iterator[str]:
         counts = ", ".join(f"{task.count(name)} {name}" for name in _COUNTED if task.count(name))
         yield f"  {task.task_id}: {task.expected} expected: {counts or 'no instances'}; {task.max_running} at once"
     for each in result.failures():
-        yield f"  {each.name}: {each.state}, {each.tries} tries: {each.error or each.airflow_state or ''}"
+        yield f"  {each.name}: {each.state}, {each.tries} tries: {each.error or ''}"
 
 
 def _counts(tasks: list[MappedTask]) -> Table:
     shown = [name for name in _COUNTED if name not in _RARE or any(task.count(name) for task in tasks)]
     table = Table("mapped task", pad_edge=False, box=None, header_style="bold")
     for heading in ("expected", *shown, "at once", "tries", "seconds"):
-        table.add_column(heading.replace("_", " "), justify="right")
+        table.add_column(heading.replace("upstream_failed", "upstream"), justify="right", no_wrap=True)
     for task in tasks:
         counts = [_count_text(name, task.count(name)) for name in shown]
         work = sum(each.seconds for each in task.instances)
@@ -103,7 +109,7 @@ def _counts(tasks: list[MappedTask]) -> Table:
             task.task_id,
             "?" if task.expected is None else str(task.expected),
             *counts,
-            str(task.max_running),
+            str(task.max_running) if task.cap is None else f"{task.max_running}/{task.cap}",
             str(sum(task.tries)),
             f"{work:.1f}",
         )
@@ -117,7 +123,7 @@ def _instances(rows: list[Instance]) -> Table:
     table.add_column("error", overflow="fold")
     for each in rows:
         style = _STYLE.get(each.state, "red")
-        error = Text(each.error or ("" if each.ok else each.airflow_state or ""))
+        error = Text(each.error or "")
         table.add_row(
             Text(each.name), Text(each.state.replace("_", " "), style), str(each.tries), f"{each.seconds:.1f}", error
         )
@@ -134,6 +140,7 @@ def _task_json(task: MappedTask) -> dict[str, Any]:
         "instances": len(task.instances),
         **{name: task.count(name) for name in _COUNTED},
         "max_running": task.max_running,
+        "cap": task.cap,
         "outcomes": [_instance_json(each) for each in task.instances],
     }
 

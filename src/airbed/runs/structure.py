@@ -26,6 +26,19 @@ def expansions(structure: Mapping[str, Any]) -> dict[str, Expansion]:
     return found
 
 
+def caps(structure: Mapping[str, Any]) -> dict[str, int]:
+    """For each task that limits its own instances, the limit: the smaller of per DAG and per run."""
+    found: dict[str, int] = {}
+    for each in structure["dag"]["tasks"]:
+        task = each.get("__var", each)
+        given = {**task, **(task.get("partial_kwargs") or {})}
+        limits = [given.get(name) for name in ("max_active_tis_per_dag", "max_active_tis_per_dagrun")]
+        known = [int(limit) for limit in limits if limit is not None]
+        if known:
+            found[task["task_id"]] = min(known)
+    return found
+
+
 def expected_lengths(
     structure: Mapping[str, Any], map_lengths: Mapping[str, int], pushed: Mapping[str, int]
 ) -> dict[str, int | None]:

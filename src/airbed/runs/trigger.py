@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airbed.errors import Unavailable, UsageError
 
 if TYPE_CHECKING:
-    from airbed.clients.metadata import DagRow, ImportErrorRow, RunRow
+    from airbed.clients.rows import DagRow, RunRow
     from airbed.runs.protocols import RunBed
 
 POLL = 0.2
@@ -74,15 +74,26 @@ def ensure_dag_is_ready(bed: RunBed, dag_id: str, timeout: float = 15.0) -> DagR
     there is no such DAG (with the nearest name). A file changed since it was parsed is parsed again first.
     """
     deadline = time.monotonic() + timeout
-    while (row := bed.metadata.dag(dag_id)) is None or row.is_stale:
-        _raise_import_error(dag_id, None, bed.metadata.import_errors())
+    while (row := bed.metadata.dag(dag_id)) is None or row.is_stale:  # an import error makes a known DAG stale
+        _raise_import_error(bed, dag_id, row)
         if time.monotonic() > deadline:
             raise _unknown(bed, dag_id)
         time.sleep(POLL)
     row = _reparsed(bed, row)
     if row.has_import_errors:
-        _raise_import_error(dag_id, row, bed.metadata.import_errors())
+        _raise_import_error(bed, dag_id, row)
     return row
+
+
+def ensure_task_exists(bed: RunBed, dag_id: str, task_id: str, timeout: float = 5.0) -> None:
+    """UsageError when the DAG (as `ensure_dag_is_ready` finds it) has no such task."""
+    from airbed.runs.structure import expansions
+
+    ensure_dag_is_ready(bed, dag_id, timeout)
+    structure = bed.metadata.structure(dag_id)
+    names = sorted(expansions(structure)) if structure else [task_id]
+    if task_id not in names:
+        raise UsageError(f"{dag_id} has no task '{task_id}'; it has: {', '.join(names)}")
 
 
 def start_run(
@@ -110,7 +121,8 @@ def start_run(
         )
     except BadRequest as error:
         if error.status == 400:
-            raise UsageError(f"Airflow refuses to run {dag_id}: {error.detail}") from error
+            reason = error.detail.partition(" Failed validating")[0]  # the rest repeats the schema
+            raise UsageError(f"Airflow refuses to run {dag_id}: {reason}") from error
         if error.status != 409:
             raise
         there = bed.metadata.run_of_date(dag_id, logical_date) if logical_date else None
@@ -147,10 +159,9 @@ def _reparsed(bed: RunBed, row: DagRow) -> DagRow:
     deadline = time.monotonic() + REPARSE_TIMEOUT
     while time.monotonic() < deadline:
         now = bed.metadata.dag(row.dag_id)
+        _raise_import_error(bed, row.dag_id, row)
         if now is None or now.is_stale:
             raise _unknown(bed, row.dag_id)
-        if now.has_import_errors:
-            return now
         if now.last_parsed_time is not None and not _changed_since(Path(row.fileloc), now.last_parsed_time):
             return now
         time.sleep(POLL)
@@ -167,19 +178,24 @@ def _changed_since(file: Path, moment: datetime) -> bool:
         return False
 
 
-def _raise_import_error(dag_id: str, row: DagRow | None, errors: list[ImportErrorRow]) -> None:
-    """Raise for the DAG's own file; for a DAG that nobody has seen yet, for a file that is named after it."""
+def _raise_import_error(bed: RunBed, dag_id: str, row: DagRow | None) -> None:
+    """Raise for the DAG's own file; for a DAG that nobody has seen yet, for a file that is named after it.
+
+    An error older than its file is of an earlier text: the DAG processor parses the file again within seconds.
+    """
     from airbed.clients.tasklog import last_line
 
-    for each in errors:
+    for each in bed.metadata.import_errors():
         if row is not None:
             mine = (each.bundle_name, each.filename) == (row.bundle_name, row.relative_fileloc)
         else:
             mine = Path(each.filename).stem == dag_id
-        if mine:
-            raise UsageError(
-                f"{each.filename} cannot be imported, so {dag_id} cannot run: {last_line(each.stacktrace)}"
-            )
+        if not mine:
+            continue
+        folder = bed.metadata.bundle_folder(each.bundle_name)
+        if folder and each.timestamp and _changed_since(Path(folder, each.filename), each.timestamp):
+            continue
+        raise UsageError(f"{each.filename} cannot be imported, so {dag_id} cannot run: {last_line(each.stacktrace)}")
 
 
 def _unknown(bed: RunBed, dag_id: str) -> UsageError:
