@@ -137,10 +137,10 @@ def multi_region_deploy() -> None:
         verdict = "; ".join(
             [
                 f"version {params['version']}: deployed {regions(deployed)}, failed {regions(failed)}",
-                *(summary.line(outcome) for outcome in summary.failed),
                 f"rollback policy '{params['rollback']}'",
-                *(f"{region} {text}" for region, text in done.items()),
                 *(f"{region} IS NOT ROLLED BACK: {text}" for region, text in stuck.items()),
+                *(f"{region} {text}" for region, text in done.items()),
+                *(summary.line(outcome) for outcome in summary.failed),
             ]
         )
         if stuck:

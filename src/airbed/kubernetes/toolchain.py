@@ -20,6 +20,8 @@ from airbed.errors import Unavailable
 Progress = Callable[[str], None]
 # Seconds between two signs of life of a long step.
 HEARTBEAT = 15.0
+# Where Go lies when it is not on PATH.
+USUAL = ("/usr/local/go/bin/go", "/usr/lib/go/bin/go")
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def go_version_needed(infra: Path) -> str:
 def find_toolchain(cache: Path, needed: str) -> Toolchain | None:
     """A Go of version `needed` or newer: on PATH, in the usual folders, or installed into the cache before."""
     own = _own_folder(cache, needed)
-    candidates = [shutil.which("go"), "/usr/local/go/bin/go", "/usr/lib/go/bin/go", str(own / "bin" / "go")]
+    candidates = [shutil.which("go"), *USUAL, str(own / "bin" / "go")]
     for candidate in candidates:
         if candidate is None or not os.access(candidate, os.X_OK):
             continue
