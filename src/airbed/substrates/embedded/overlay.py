@@ -1,7 +1,7 @@
 """A user's own project inside Airflow: requirements in a cached overlay, plugins beside the bed's own, variables.
 
-An overlay is a folder `<cache>/overlays/<key>/site` on the PYTHONPATH of Airflow's processes. It holds only what the base
-environment lacks: everything that the base has keeps its version, so that Airflow and its providers are never replaced.
+An overlay is a folder `<cache>/overlays/<key>/site` on the PYTHONPATH of Airflow's processes. It holds only what the
+base environment lacks: what the base has keeps its version, so that Airflow and its providers are never replaced.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ def ensure_overlay(settings: Settings, requirements: Path, progress: Progress) -
         return None
     if editable := _EDITABLE.search(text):
         raise UsageError(
-            f"{requirements}: '{editable.group().strip()}' is editable, which an overlay cannot be; write the path without -e"
+            f"{requirements}: '{editable.group().strip()}' is editable, which an overlay cannot be;"
+            " write the path without -e"
         )
     base = base_packages()
     key = hashlib.sha256(repr((_FORMAT, sys.version_info[:3], text, sorted(base.items()))).encode()).hexdigest()[:16]
@@ -149,8 +150,8 @@ def _uv(requirements: Path, *arguments: str) -> str:
     if re.search(r"(?i)network|connect|timed? ?out|dns error|certificate|fetch|status code", words):
         raise Unavailable(f"{requirements} could not be installed: {_shortened(words)}; is a package index reachable?")
     raise UsageError(
-        f"{requirements} does not go with the bed's environment (the base: Airflow, its providers and what they need keep"
-        f" their versions): {_shortened(words)}"
+        f"{requirements} does not go with the bed's Airflow environment, whose packages keep their versions:"
+        f" {_shortened(words)}; relax the requirement"
     )
 
 
@@ -164,7 +165,7 @@ def _shortened(text: str, most: int = 400) -> str:
 
 
 def plugins_folder(files: BedFiles, spec: BedSpec, own: Path) -> Path:
-    """The folder that Airflow loads plugins from: the bed's own, or one with links to the bed's and the project's files.
+    """The folder that Airflow loads plugins from: the bed's own, or one with links to its files and the project's.
 
     Airflow has one plugins folder, and follows links (airflow/_shared/module_loading/file_discovery.py).
     """
