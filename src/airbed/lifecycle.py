@@ -15,8 +15,8 @@ from airbed.bed import Bed
 from airbed.errors import Unavailable, UsageError
 from airbed.settings import Settings
 from airbed.spec import BedFiles, BedSpec, bed_names
-from airbed.substrates.embedded import layout
-from airbed.substrates.embedded.ports import is_free
+from airbed.substrates.embedded import layout, processes
+from airbed.substrates.embedded.ports import still_taken
 from airbed.substrates.embedded.substrate import EmbeddedSubstrate
 from airbed.topology import KUBERNETES_SERVICES, POOLS
 from airbed.userdags import ensure_input_is_valid, notices, of_bed, wants_kubernetes
@@ -51,7 +51,7 @@ class Request:
 
 @dataclass
 class Came:
-    """How `up` went: `outcome` is created, started, unchanged or extended; seconds until each service was ready."""
+    """How `up` went: `outcome` is created, started, unchanged, mended or extended; seconds to ready of each service."""
 
     outcome: str
     seconds: float
@@ -60,11 +60,15 @@ class Came:
 
 @dataclass(frozen=True)
 class Gone:
-    """What `down` ended and deleted, proven by looking again."""
+    """What `down` ended and deleted, proven by looking again.
+
+    `ports` are free; those in `taken` are held by a program that is not of the bed.
+    """
 
     name: str
     processes: int
     ports: int
+    taken: list[int]
     folder: str
     seconds: float
 
@@ -77,17 +81,16 @@ def up(settings: Settings, request: Request, progress: Progress) -> tuple[Bed, C
     files = BedFiles(settings, request.name)
     request = ensure_input_is_valid(request)
     _ensure_disk_has_room(settings)
+    for folder in (settings.state, settings.cache):
+        ensure_writable(folder)
     layout.prepare_roots(settings)
     start = time.monotonic()
     for line in notices(request):
         progress(line)
     with _locked(files, progress):
         spec = _existing(settings, files, request, progress)
-        if spec is not None and spec.state == "up" and Bed(settings, files).substrate.alive():
-            came = Came("unchanged", 0)
-        elif spec is not None:
-            progress(f"starting bed '{spec.name}' again with its data")
-            came = Came("started", 0, _bring_up(settings, files, progress))
+        if spec is not None:
+            came = _again(settings, files, spec, progress)
         else:
             progress(f"creating bed '{request.name}'")
             _create(settings, files, request)
@@ -101,17 +104,35 @@ def up(settings: Settings, request: Request, progress: Progress) -> tuple[Bed, C
         return bed, came
 
 
+def _again(settings: Settings, files: BedFiles, spec: BedSpec, progress: Progress) -> Came:
+    """Make a bed that was healthy once healthy again, with as little as that takes."""
+    bed = Bed(settings, files)
+    if spec.state == "up" and bed.substrate.alive():
+        try:
+            return Came("mended" if bed.substrate.mend(progress) else "unchanged", 0)
+        except Unavailable as error:
+            progress(f"{error}: starting every service anew")
+    progress(f"starting bed '{spec.name}' again with its data")
+    return Came("started", 0, _bring_up(settings, files, progress))
+
+
 def _existing(settings: Settings, files: BedFiles, request: Request, progress: Progress) -> BedSpec | None:
     """The spec of a bed to go on with; what a killed `up` left half-made is removed."""
     if not files.exists():
-        if files.folder.exists():
-            shutil.rmtree(files.folder)
+        if files.folder.exists() or _marks(files):
+            progress(f"removing what is left of an earlier bed '{files.name}'")
+            _remove(files, progress)
         return None
     spec = files.read_spec()
     if spec.state == "creating":
         progress(f"an earlier start of bed '{spec.name}' was interrupted: removing what it left")
-        _remove(settings, files)
+        _remove(files, progress)
         return None
+    if not files.endpoints.is_file():
+        raise Unavailable(
+            f"bed '{spec.name}' cannot be used: {files.endpoints} is gone;"
+            f" delete the bed: airbed down --name {spec.name}"
+        )
     other = {key: value for key, value in request.said().items() if getattr(spec, key) != value}
     if other:
         have = ", ".join(f"{key}={getattr(spec, key)!r}" for key in other)
@@ -140,7 +161,8 @@ def _bring_up(settings: Settings, files: BedFiles, progress: Progress) -> dict[s
     try:
         seconds = bed.substrate.up(progress)
         furnish(bed)
-    except KeyboardInterrupt:
+    except BaseException:
+        # The logs stay, for whoever asks why.
         bed.substrate.sweep()
         raise
     bed.spec.state = "up"
@@ -208,41 +230,59 @@ def start(settings: Settings, name: str, progress: Progress) -> tuple[Bed, Came]
 def down(settings: Settings, name: str, progress: Progress) -> Gone:
     """End every process of a bed, delete its folder, and look again that nothing is left."""
     files = BedFiles(settings, name)
-    if not files.folder.exists():
+    if not files.folder.exists() and not _marks(files):
         files.read_spec()
     start = time.monotonic()
     with _locked(files, progress):
-        ended, ports = _remove(settings, files)
-    files.lock.unlink(missing_ok=True)
-    return Gone(name, ended, ports, str(files.folder), time.monotonic() - start)
+        ended, free, taken = _remove(files, progress)
+        # Whoever waits for the lock notices that its file is another one now.
+        files.lock.unlink(missing_ok=True)
+    return Gone(name, ended, free, taken, str(files.folder), time.monotonic() - start)
 
 
-def _remove(settings: Settings, files: BedFiles) -> tuple[int, int]:
-    """End and delete; returns processes ended and ports proven free."""
-    ended, ports = 0, 0
-    if files.exists():
+def every_name(settings: Settings) -> list[str]:
+    """All that `down` can take down: beds, half-made ones, and those whose folder is gone while processes live."""
+    folders = [each.name for each in settings.beds.iterdir() if each.is_dir()] if settings.beds.is_dir() else []
+    strays = [Path(each) for each in processes.marks_by_folder()]
+    return sorted({*folders, *(each.name for each in strays if each.parent == settings.beds)})
+
+
+def _marks(files: BedFiles) -> set[str]:
+    """The marks of living processes that belong to a bed's folder, whatever became of the folder."""
+    return processes.marks_by_folder().get(str(files.folder), set())
+
+
+def _remove(files: BedFiles, progress: Progress) -> tuple[int, int, list[int]]:
+    """End and delete; returns how many processes were ended, how many ports are free, and the ports that are not."""
+    marks, ports = _marks(files), set[int]()
+    try:
         spec = files.read_spec()
-        ended = EmbeddedSubstrate.sweep_mark(spec.mark, spec.name)
-        _wait_for_free_ports(spec)
-        ports = len(spec.ports)
-    shutil.rmtree(files.folder)
-    return ended, ports
-
-
-def _wait_for_free_ports(spec: BedSpec, timeout: float = 5) -> None:
-    """A killed process is gone before the kernel has closed its last thread's sockets."""
-    deadline = time.monotonic() + timeout
-    while taken := [port for port in spec.ports.values() if not is_free(port)]:
-        if time.monotonic() > deadline:
-            raise Unavailable(
-                f"ports {taken} of bed '{spec.name}' are still taken, though none of its processes is left"
-            )
-        time.sleep(0.02)
+        marks.add(spec.mark)
+        ports = set(spec.ports.values())
+    except Unavailable as error:
+        if files.exists():
+            progress(f"{error}: its processes are found by their folder")
+    ended = sum(EmbeddedSubstrate.sweep_mark(mark, files.name) for mark in marks)
+    # None of the bed's processes is left: a port that stays taken went to another program while the bed was stopped.
+    taken = still_taken(ports)
+    if taken:
+        progress(f"ports {taken} of bed '{files.name}' are used by a program that is not of the bed")
+    # First what makes it a bed: a deletion that is interrupted leaves no bed with half of its data.
+    files.spec.unlink(missing_ok=True)
+    if files.folder.exists():
+        shutil.rmtree(files.folder)
+    return ended, len(ports) - len(taken), taken
 
 
 def beds(settings: Settings) -> list[BedSpec]:
-    """The specs of all beds of this user."""
-    return [BedFiles(settings, name).read_spec() for name in bed_names(settings)]
+    """The specs of all beds of this user; one that cannot be read stands as an empty one in the state `unreadable`."""
+    found = []
+    for name in bed_names(settings):
+        try:
+            found.append(BedFiles(settings, name).read_spec())
+        except Unavailable:
+            found.append(BedSpec(name=name, created="", state="unreadable"))
+    return found
 
 
 @contextmanager

@@ -25,13 +25,14 @@ class BedSpec(BaseModel):
 
     `mark` is in the environment of each of its processes. `time_scale` divides retry delays (1: as written in the DAG).
     `schedules` lets DAGs start runs by themselves; otherwise a run exists only because somebody asked for it.
-    `ports` are the loopback ports by purpose. `state` is `creating` until the bed was healthy once.
+    `ports` are the loopback ports by purpose. `state` is `creating` until the bed was healthy once; `unreadable` is
+    never written, it stands for a file that cannot be read.
     """
 
     name: str
     mark: str = Field(default_factory=lambda: secrets.token_hex(8))
     created: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
-    state: Literal["creating", "up", "stopped"] = "creating"
+    state: Literal["creating", "up", "stopped", "unreadable"] = "creating"
     substrate: str = "embedded"
     dags: list[str] = []
     project: str | None = None
@@ -73,7 +74,13 @@ class BedFiles:
             raise Unavailable(
                 f"no bed named '{self.name}': looked in {self.folder}; start one with: airbed up --name {self.name}"
             )
-        return BedSpec.model_validate_json(self.spec.read_text())
+        try:
+            return BedSpec.model_validate_json(self.spec.read_bytes())
+        except ValueError:
+            raise Unavailable(
+                f"bed '{self.name}' cannot be used: {self.spec} is not readable;"
+                f" delete the bed: airbed down --name {self.name}"
+            ) from None
 
     def write_spec(self, spec: BedSpec) -> None:
         """Replace bed.json."""

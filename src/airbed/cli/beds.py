@@ -65,13 +65,13 @@ def down(
     """
     from airbed.errors import UsageError
     from airbed.lifecycle import down as take_down
+    from airbed.lifecycle import every_name
     from airbed.settings import load_settings
-    from airbed.spec import bed_names
 
     if every and name:
         raise UsageError("--all and --name exclude each other")
     settings = load_settings()
-    names = bed_names(settings) if every else [bed_name(name)]
+    names = every_name(settings) if every else [bed_name(name)]
     gone = [take_down(settings, each, progress_lines()) for each in names]
     if json:
         emit_json([vars(each) for each in gone])

@@ -136,6 +136,7 @@ def report(bed: Bed, came: Came, json: bool) -> None:
         "created": "is up",
         "started": "is up again",
         "unchanged": "was up already",
+        "mended": "is whole again",
         "extended": "has Kubernetes now",
     }
     console.print(f"[green]bed '{bed.name}' {word[came.outcome]}[/green] ({came.seconds:.1f} s)")

@@ -9,7 +9,11 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class ServiceStatus:
-    """One part of a bed. `state` is running, starting, stopped, paused or failed; `crashes` counts unexpected ends."""
+    """One part of a bed.
+
+    `state` is running, starting, stopped, paused, failed, or unkept (it runs, but nothing would start it again);
+    `crashes` counts unexpected ends.
+    """
 
     name: str
     state: str

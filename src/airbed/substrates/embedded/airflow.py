@@ -95,6 +95,8 @@ def settings(
             for conn_id, fields in airflow_connections(endpoints).items()
         },
         "AIRFLOW_VAR_EMAIL_HASH_KEY": secrets["email_hash_key"],
+        # The Kubernetes client takes a second to import: only where it is used.
+        "AIRBED_PRELOAD": "tasks,data,kubernetes" if spec.kubernetes else "tasks,data",
         "AIRBED_TIME_FACTOR": f"{spec.time_scale:g}",
         "AIRBED_DIRECTOR": endpoints.director.task_url,
         "AIRBED_DIRECTOR_TOKEN": endpoints.director.token,
@@ -169,6 +171,8 @@ def programs(python: str, environment: Mapping[str, str], endpoints: Endpoints, 
             # A busy scheduler takes half a minute to leave by itself; its workers are swept anyway.
             stop_seconds=3,
             after=(METADATA.service, "director"),
+            # It takes seconds, in which every question takes time from the processes that start.
+            poll=0.25,
             ready=_ready(service, endpoints.airflow.url, health),
         )
         for service in AIRFLOW_SERVICES

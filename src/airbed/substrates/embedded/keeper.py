@@ -161,7 +161,7 @@ class Keeper:
     def crashes(self) -> dict[str, int]:
         """How often each service ended without being told to, from supervisor's own log.
 
-        An end with exit code 0 counts too ("expected", in supervisor's words): no service has a reason to end by itself.
+        An end with exit code 0 counts too ("expected", says supervisor): no service has a reason to end by itself.
         """
         counts: dict[str, int] = {}
         with contextlib.suppress(OSError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import secrets
 from pathlib import Path
@@ -17,6 +18,7 @@ from airbed.endpoints import (
     RegionEndpoint,
     S3Endpoint,
 )
+from airbed.errors import Unavailable
 from airbed.settings import Settings
 from airbed.spec import BedFiles, BedSpec, bed_names, write_private
 from airbed.substrates.embedded import airflow, object_store, ports, postgres
@@ -27,12 +29,13 @@ LOOPBACK = "127.0.0.1"
 
 def ports_of_other_beds(settings: Settings, name: str) -> set[int]:
     """All ports that this user's other beds were given, whether they run or not."""
-    return {
-        port
-        for other in bed_names(settings)
-        if other != name
-        for port in BedFiles(settings, other).read_spec().ports.values()
-    }
+    found: set[int] = set()
+    for other in bed_names(settings):
+        # A bed that cannot be read, or is being deleted, has told nobody its ports: only a probe protects those.
+        with contextlib.suppress(Unavailable, FileNotFoundError):
+            if other != name:
+                found.update(BedFiles(settings, other).read_spec().ports.values())
+    return found
 
 
 def allocate_ports(settings: Settings, spec: BedSpec) -> dict[str, int]:

@@ -14,7 +14,8 @@ class Program:
     `name` is the service's name in the topology, `environment` the whole environment of the process (nothing of the
     caller's is inherited; the keeper adds the bed's mark, HOME, PATH), `user` another user to run as (root only),
     `after` the services that must be ready before this one is started, `ready` answers whether the part does its work
-    (False or any exception: not yet; it is asked again), `on_ready` runs once after that, before dependants start.
+    (False or any exception: not yet; it is asked again after `poll` seconds), `on_ready` runs once after that, before
+    dependants start.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Program:
     user: str | None = None
     stop_signal: str = "TERM"
     stop_seconds: int = 10
+    poll: float = 0.05
     after: Sequence[str] = ()
     ready: Callable[[], bool] = lambda: True
     on_ready: Callable[[], None] = lambda: None

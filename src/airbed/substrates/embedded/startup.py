@@ -59,6 +59,7 @@ def wait_ready(keeper: Keeper, program: Program, deadline: float, given_up: Call
     """Ask a program whether it is ready until it says yes; `deadline` is a time of the monotonic clock."""
     last = "it gave no answer"
     before = keeper.crashes().get(program.name, 0)
+    look_again = 0.0
     while True:
         try:
             if program.ready():
@@ -68,8 +69,11 @@ def wait_ready(keeper: Keeper, program: Program, deadline: float, given_up: Call
         if given_up():
             raise Unavailable(f"{program.name} was not waited for: another part failed")
         log = keeper.log_file(program.name)
-        if time.monotonic() > deadline:
+        now = time.monotonic()
+        if now > deadline:
             raise Unavailable(f"{program.name} was not ready in time ({last}); {tail(log)}")
-        if keeper.crashes().get(program.name, 0) - before >= 3:
-            raise Unavailable(f"{program.name} keeps ending; {tail(log)}")
-        time.sleep(0.05)
+        if now > look_again:
+            look_again = now + 0.5
+            if keeper.crashes().get(program.name, 0) - before >= 3:
+                raise Unavailable(f"{program.name} keeps ending; {tail(log)}")
+        time.sleep(program.poll)

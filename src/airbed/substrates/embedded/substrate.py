@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from airbed.endpoints import Endpoints
@@ -15,7 +17,7 @@ from airbed.spec import BedFiles, BedSpec
 from airbed.substrates.base import ServiceStatus
 from airbed.substrates.embedded import layout, parts, processes
 from airbed.substrates.embedded.keeper import Keeper
-from airbed.substrates.embedded.ports import is_free
+from airbed.substrates.embedded.ports import still_taken
 from airbed.substrates.embedded.program import Program
 from airbed.substrates.embedded.startup import Progress, start_all, wait_ready
 from airbed.topology import CORE_SERVICES, KUBERNETES_SERVICES
@@ -50,6 +52,22 @@ class EmbeddedSubstrate:
         self._keeper.launch(parts.common_environment(self._files, self._spec))
         return start_all(self._keeper, programs, progress, timeout)
 
+    def mend(self, progress: Progress, timeout: float = 60) -> bool:
+        """Start, unfreeze and wait for what does not work, with everything else left alone.
+
+        Returns whether anything had to be done. Raises Unavailable when that is not enough: no keeper, or a service
+        that keeps ending.
+        """
+        broken = [each for each in self.status() if each.state != "running"]
+        for each in broken:
+            progress(f"{each.name} is {each.state}")
+            if each.state == "paused":
+                self.unpause(each.name)
+        names = {each.name for each in broken}
+        programs = [replace(each, on_ready=lambda: None) for each in self._programs(progress)]
+        start_all(self._keeper, programs, progress if names else lambda line: None, timeout)
+        return bool(names)
+
     def add(self, services: Sequence[str], progress: Progress, timeout: float = 120) -> dict[str, float]:
         """Start services that the living bed did not have before, such as Kubernetes."""
         programs = self._programs(progress)
@@ -61,16 +79,16 @@ class EmbeddedSubstrate:
         return parts.programs(self._settings, self._files, self._spec, self._endpoints, progress)
 
     def _refuse_taken_ports(self) -> None:
-        for purpose, port in self._spec.ports.items():
-            if not is_free(port):
-                raise Unavailable(
-                    f"port {port} of bed '{self._spec.name}' ({purpose}) was taken by another program; end that one,"
-                    f" or make the bed anew: airbed down --name {self._spec.name}, then airbed up"
-                )
+        purposes = {port: purpose for purpose, port in self._spec.ports.items()}
+        for port in still_taken(purposes):
+            raise Unavailable(
+                f"port {port} of bed '{self._spec.name}' ({purposes[port]}) was taken by another program; end that one,"
+                f" or make the bed anew: airbed down --name {self._spec.name}, then airbed up"
+            )
 
     def alive(self) -> bool:
-        """Whether the keeper answers and every service runs."""
-        return self._keeper.answers() and all(each.state == "running" for each in self.status())
+        """Whether the process keeper answers."""
+        return self._keeper.answers()
 
     def sweep(self) -> int:
         """End every process of the bed; returns how many there were."""
@@ -84,13 +102,20 @@ class EmbeddedSubstrate:
         except TimeoutError as error:
             raise Unavailable(f"bed '{name}': {error}; they may wait for a disk: try again") from None
 
-    def halt(self) -> int:
-        """End all processes, data kept: databases are told to stop first, so that their data is consistent."""
-        if self._keeper.answers():
-            for service in self.services:
-                if self._is_database(service) and self._keeper.info()[service]["statename"] == "RUNNING":
-                    self._keeper.call("signalProcess", service, "INT")
-        return self.sweep()
+    def halt(self, timeout: float = 10) -> int:
+        """End all processes, data kept: the databases last and in order, so that their next start need not recover."""
+        databases = tuple(self._endpoints.databases)
+        ended = processes.sweep(self._spec.mark, without=databases)
+        servers = processes.of_bed(self._spec.mark)
+        parents = {each.parent for each in servers.values()}
+        # A frozen server would not hear.
+        processes.signal_all(servers, signal.SIGCONT)
+        processes.signal_all([pid for pid in servers if pid in parents], signal.SIGINT)
+        deadline = time.monotonic() + timeout
+        while processes.of_bed(self._spec.mark) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        self.sweep()
+        return ended + len(servers)
 
     def _is_database(self, service: str) -> bool:
         return service in self._endpoints.databases
@@ -101,12 +126,31 @@ class EmbeddedSubstrate:
 
     def status(self) -> list[ServiceStatus]:
         """Every service with its state, pid, age in seconds, crashes and address."""
+        crashes = self._keeper.crashes()
         try:
             info = self._keeper.info()
         except Unavailable:
-            return [ServiceStatus(name, "stopped", None, 0, 0, self._address(name)) for name in self.services]
-        crashes = self._keeper.crashes()
+            return self._status_without_keeper(crashes)
         return [self._status_of(name, info.get(name), crashes.get(name, 0)) for name in self.services]
+
+    def _status_without_keeper(self, crashes: dict[str, int]) -> list[ServiceStatus]:
+        """The same when the keeper is dead: what still runs has nobody who would start it again."""
+        first: dict[str | None, processes.Process] = {}
+        for each in sorted(processes.of_bed(self._spec.mark).values(), key=lambda each: each.start):
+            first.setdefault(each.service, each)
+        uptime = time.clock_gettime(time.CLOCK_BOOTTIME)
+        ticks = os.sysconf("SC_CLK_TCK")
+        return [
+            ServiceStatus(
+                name,
+                "unkept" if name in first else "stopped",
+                first[name].pid if name in first else None,
+                uptime - first[name].start / ticks if name in first else 0,
+                crashes.get(name, 0),
+                self._address(name),
+            )
+            for name in self.services
+        ]
 
     def _status_of(self, name: str, row: dict[str, object] | None, crashes: int) -> ServiceStatus:
         states = {
@@ -159,29 +203,34 @@ class EmbeddedSubstrate:
     def kill(self, service: str) -> None:
         """SIGKILL the process tree of a service, rescanned until nothing is left; the keeper starts it again."""
         self._ensure_known(service)
-        first = processes.of_bed(self._spec.mark, service)
+        first = self._of(service)
         # The keeper restarts it within the second: only what was there at first, and its children, are meant.
         youngest = max((each.start for each in first.values()), default=0)
         while first:
             processes.signal_all(first, signal.SIGKILL)
             time.sleep(0.01)
-            first = {
-                pid: each for pid, each in processes.of_bed(self._spec.mark, service).items() if each.start <= youngest
-            }
+            first = {pid: each for pid, each in self._of(service).items() if each.start <= youngest}
 
     def pause(self, service: str) -> None:
         """Freeze the process tree of a service, rescanned until no process of it runs."""
         self._ensure_known(service)
-        while running := [pid for pid, each in processes.of_bed(self._spec.mark, service).items() if each.state != "T"]:
-            processes.signal_all(set(running), signal.SIGSTOP)
-            time.sleep(0.01)
+        self._signal_until(service, signal.SIGSTOP, lambda state: state == "T")
 
     def unpause(self, service: str) -> None:
         """Let a frozen service go on."""
         self._ensure_known(service)
-        while frozen := [pid for pid, each in processes.of_bed(self._spec.mark, service).items() if each.state == "T"]:
-            processes.signal_all(set(frozen), signal.SIGCONT)
+        self._signal_until(service, signal.SIGCONT, lambda state: state != "T")
+
+    def _signal_until(self, service: str, number: int, done: Callable[[str], bool], timeout: float = 10) -> None:
+        deadline = time.monotonic() + timeout
+        while left := [pid for pid, each in self._of(service).items() if not done(each.state)]:
+            if time.monotonic() > deadline:
+                raise Unavailable(f"{service} of bed '{self._spec.name}': processes {left} ignore signal {number}")
+            processes.signal_all(left, number)
             time.sleep(0.01)
+
+    def _of(self, service: str) -> dict[int, processes.Process]:
+        return processes.of_bed(self._spec.mark, service)
 
     def wait_ready(self, service: str, timeout: float = 60) -> None:
         """Wait until a service does its work, for instance after a kill."""
