@@ -129,6 +129,8 @@ def variables_of(bed: Bed) -> dict[str, str]:
         "AIRFLOW_API": f"{at.airflow.url}/api/v2",
         "AIRFLOW_USER": at.airflow.user,
         "AIRFLOW_PASSWORD": at.airflow.password,
+        "AIRBED_DIRECTOR": at.director.url,
+        "AIRBED_DIRECTOR_TOKEN": at.director.token,
         "AWS_ENDPOINT_URL_S3": at.s3.direct,
         "AWS_ACCESS_KEY_ID": at.s3.access_key,
         "AWS_SECRET_ACCESS_KEY": at.s3.secret_key,

@@ -11,6 +11,7 @@ from airbed.endpoints import Endpoints
 from airbed.settings import Settings
 from airbed.spec import BedFiles, BedSpec, write_private
 from airbed.substrates.embedded import airflow, kubernetes_parts, layout, object_store, overlay, postgres, templates
+from airbed.substrates.embedded.guard import MORE
 from airbed.substrates.embedded.processes import FOLDER, MARK, SERVICE
 from airbed.substrates.embedded.program import Program
 from airbed.substrates.embedded.startup import Progress
@@ -22,11 +23,13 @@ def common_environment(files: BedFiles, spec: BedSpec) -> dict[str, str]:
 
     SPT_NOENV keeps setproctitle from wiping the mark; temporary files go with the bed's folder.
     """
+    own = str(Path(sys.executable).parent)
     temporary = files.folder / "tmp"
     temporary.mkdir(exist_ok=True)
     temporary.chmod(0o700)
     return {
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), "/usr/local/bin", "/usr/bin", "/bin"]),
+        # The last one is for tools that look for a Python that is no virtual environment (`@task.virtualenv`).
+        "PATH": os.pathsep.join([own, "/usr/local/bin", "/usr/bin", "/bin", f"{sys.base_prefix}/bin"]),
         "HOME": str(files.home),
         "TMPDIR": str(temporary),
         "LANG": "C.UTF-8",
