@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from airbed.errors import UsageError
+from airbed.errors import Unavailable, UsageError
 from airbed.kubernetes import control_plane, regions, stages
 from airbed.kubernetes.build import KWOK_FILES, SOURCES, Tools
 from airbed.kubernetes.files import read_kubeconfig
@@ -136,3 +136,10 @@ def test_a_region_is_one_namespace_with_rights_of_its_own(region: regions.Region
     resources = {name for rule in made["Role"]["rules"] for name in rule["resources"]}
     assert resources == {"deployments", "replicasets", "pods", "events"}
     assert "*" not in {verb for rule in made["Role"]["rules"] for verb in rule["verbs"]}
+
+
+def test_a_missing_program_is_one_clear_line(tmp_path: Path, tools: Tools) -> None:
+    tools.binary("kwok").unlink()
+    with pytest.raises(Unavailable, match=r"kwok is missing: delete .* and run make kubernetes"):
+        control_plane.prepare(tmp_path / "kubernetes", PORTS, tools)
+    assert not (tmp_path / "kubernetes").exists()

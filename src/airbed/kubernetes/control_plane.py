@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from airbed.errors import Unavailable
 from airbed.kubernetes import certificates, stages
 from airbed.kubernetes.api import Api
 from airbed.kubernetes.build import Tools
@@ -53,8 +54,11 @@ def prepare(folder: Path, ports: Mapping[str, int], tools: Tools) -> None:
     """Make what the control plane needs before its first start: keys, certificates, tokens, `admin.kubeconfig`.
 
     What is there is kept, so that tokens and certificates outlive a restart; a changed port only rewrites the
-    kubeconfig. All files are 0600.
+    kubeconfig. All files are 0600. Raises Unavailable when a program is missing.
     """
+    for name in ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "kubectl"):
+        if not os.access(tools.binary(name), os.X_OK):
+            raise Unavailable(f"{tools.binary(name)} is missing: delete {tools.folder} and run make kubernetes")
     files = Layout(folder)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     files.etcd.mkdir(exist_ok=True, mode=0o700)
@@ -73,9 +77,6 @@ def prepare(folder: Path, ports: Mapping[str, int], tools: Tools) -> None:
     wanted = (server_url(ports), files.authority.read_bytes(), token)
     if not files.kubeconfig.is_file() or read_kubeconfig(files.kubeconfig) != wanted:
         write_private(files.kubeconfig, kubeconfig(*wanted))
-    for name in ("kube-apiserver", "kubectl"):
-        if not os.access(tools.binary(name), os.X_OK):
-            raise FileNotFoundError(tools.binary(name))
 
 
 def programs(folder: Path, ports: Mapping[str, int], tools: Tools) -> list[Program]:

