@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from airbed.errors import UsageError
 
 if TYPE_CHECKING:
-    from airbed.clients.metadata import InstanceRow, RunRow
+    from airbed.clients.rows import InstanceRow, RunRow
     from airbed.runs.protocols import RunBed
 
 _NAME = re.compile(r"(?P<task>[\w.~-]+)(\[(?P<index>\d+)\])?")

@@ -108,8 +108,8 @@ def start_run(
 ) -> Triggered:
     """Create a run; where the logical date has one already, pick it up, rerun it, or say what to do.
 
-    A run that is queued or running is picked up (unless a conf is given: UsageError). One that has ended is cleared and
-    run again with `rerun`, and is a UsageError without.
+    A run that is queued or running is picked up (unless a conf is given: UsageError). One that has ended is a
+    UsageError without `rerun`; with it, it is cleared and runs again, or makes room for a new run when a conf is given.
     """
     from airbed.clients.rest import BadRequest
 
@@ -130,19 +130,25 @@ def start_run(
             there = bed.metadata.run(dag_id, run_id)
         if there is None:
             raise
-        return _existing(bed, there, conf, rerun)
+        found = _existing(bed, there, conf, rerun)
+    if found is not None:
+        return found
+    return start_run(bed, dag_id, run_id=run_id, interval=interval, logical_date=logical_date, conf=conf)
 
 
-def _existing(bed: RunBed, there: RunRow, conf: dict[str, Any] | None, rerun: bool) -> Triggered:
-    what = (
-        f"{there.dag_id} already has a run for {there.logical_date:%Y-%m-%d %H:%M} UTC ({there.run_id}, {there.state})"
-    )
-    if conf:
-        raise UsageError(f"{what}, and a run's conf cannot change: delete that run first, or choose another day")
+def _existing(bed: RunBed, there: RunRow, conf: dict[str, Any] | None, rerun: bool) -> Triggered | None:
+    """The run to follow, or None when it was deleted to make room for one with another conf."""
+    which = f"for {there.logical_date:%Y-%m-%d %H:%M} UTC" if there.logical_date else "of that id"
+    what = f"{there.dag_id} already has a run {which} ({there.run_id}, {there.state})"
     if not there.ended:
+        if conf:
+            raise UsageError(f"{what}, and its conf cannot change: wait for its end, or choose another date")
         return Triggered(there.run_id, picked_up=True)
     if not rerun:
-        raise UsageError(f"{what}: add --rerun to clear it and run it again, or choose another day")
+        raise UsageError(f"{what}: add --rerun to run it again, or choose another date")
+    if conf:
+        bed.airflow.delete_run(there.dag_id, there.run_id)
+        return None
     bed.airflow.clear(there.dag_id, there.run_id)
     return Triggered(there.run_id)
 
