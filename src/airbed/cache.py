@@ -1,0 +1,85 @@
+"""What all beds of a user share on disk, and how to get rid of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from airbed.errors import Unavailable, UsageError
+from airbed.settings import Settings
+from airbed.spec import BedFiles, bed_names
+
+KINDS = {
+    "templates": "Postgres data folders that beds are copied from; made anew in 10 s",
+    "kubernetes": "built Kubernetes tools and Go; built anew in 8 minutes",
+    "overlays": "requirements of projects; installed anew when asked for",
+    "postgres": "Postgres' programs, as root only; copied anew in 1 s",
+}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One folder of the cache: its size in bytes on disk, and how many entries it has."""
+
+    name: str
+    bytes: int
+    entries: int
+    what: str
+
+
+def kinds(settings: Settings) -> list[Kind]:
+    """The kinds of things in the cache, those that are empty too."""
+    names = list(KINDS)
+    if settings.cache.is_dir():
+        names += sorted(each.name for each in settings.cache.iterdir() if each.is_dir() and each.name not in KINDS)
+    return [_kind(settings, name) for name in names]
+
+
+def _kind(settings: Settings, name: str) -> Kind:
+    folder = settings.cache / name
+    entries = [each for each in folder.iterdir() if not each.name.startswith(".")] if folder.is_dir() else []
+    return Kind(name, _size(folder), len(entries), KINDS.get(name, ""))
+
+
+def _size(folder: Path) -> int:
+    total = 0
+    for root, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            try:
+                total += (Path(root) / name).lstat().st_blocks * 512
+            except OSError:
+                continue
+    return total
+
+
+def remove(settings: Settings, only: str | None = None) -> list[Kind]:
+    """Delete the cache, or one kind of it; returns what was there.
+
+    Raises UsageError for an unknown kind, Unavailable while a bed exists that is up: its processes use the cache.
+    """
+    there = kinds(settings)
+    if only is not None and only not in {each.name for each in there}:
+        raise UsageError(f"the cache has no '{only}'; it has: {', '.join(each.name for each in there)}")
+    using = [name for name in bed_names(settings) if BedFiles(settings, name).read_spec().state != "stopped"]
+    if using:
+        raise Unavailable(
+            f"the cache {settings.cache} is in use by {', '.join(using)}: take the beds down first (airbed down --all)"
+        )
+    gone = [each for each in there if only in (None, each.name)]
+    for each in gone:
+        folder = settings.cache / each.name
+        if folder.is_dir():
+            _make_removable(folder)
+            shutil.rmtree(folder)
+    return gone
+
+
+def _make_removable(folder: Path) -> None:
+    """Go writes its module cache read-only."""
+    for root, _, _ in os.walk(folder):
+        path = Path(root)
+        mode = path.stat().st_mode
+        if mode & 0o700 != 0o700:
+            path.chmod(mode | 0o700)

