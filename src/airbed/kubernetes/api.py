@@ -20,6 +20,7 @@ from airbed.kubernetes.files import read_kubeconfig
 FIELD_MANAGER = "airbed"
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
+PATIENCE = 15.0  # seconds
 
 # Where the kinds that a bed uses live: path prefix, plural, whether they belong to a namespace.
 KINDS = {
@@ -75,12 +76,19 @@ class Api:
     def request(
         self, method: str, path: str, body: object = None, content_type: str = "application/json", **query: str | int
     ) -> httpx.Response:
-        """One request; the answer whatever its status. Raises Unavailable when there is none."""
+        """One request; the answer whatever its status. Raises Unavailable when there is none.
+
+        "Try again" (429: an API server that has just come back, or is busy) is heeded for 15 seconds.
+        """
         content = None if body is None else json.dumps(body)
+        headers = {"Content-Type": content_type}
+        deadline = time.monotonic() + PATIENCE
         try:
-            return self._client.request(
-                method, path, content=content, params=query, headers={"Content-Type": content_type}
-            )
+            while True:
+                answer = self._client.request(method, path, content=content, params=query, headers=headers)
+                if answer.status_code != httpx.codes.TOO_MANY_REQUESTS or time.monotonic() > deadline:
+                    return answer
+                time.sleep(0.2)
         except httpx.HTTPError as error:
             reason = str(error) or type(error).__name__
             raise Unavailable(
