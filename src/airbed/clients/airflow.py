@@ -231,6 +231,22 @@ class AirflowClient:
             patch = {"pool": name, "slots": slots, "description": description, "include_deferred": False}
             self._rest.json("PATCH", f"{API}/pools/{quote(name, safe='')}", body=patch)
 
+    # -- variables
+
+    def set_variable(self, key: str, value: str) -> None:
+        """Create the Airflow Variable, or change its value."""
+        body = {"key": key, "value": value}
+        try:
+            self._rest.json("POST", f"{API}/variables", body=body)
+        except BadRequest as error:
+            if error.status != 409:
+                raise
+            self._rest.json("PATCH", f"{API}/variables/{quote(key, safe='')}", body=body)
+
+    def delete_variable(self, key: str) -> None:
+        """Delete the Airflow Variable. BadRequest with status 404 when there is none."""
+        self._rest.json("DELETE", f"{API}/variables/{quote(key, safe='')}")
+
     def _pages(self, path: str, key: str, size: int = 100) -> Iterator[dict[str, Any]]:
         offset = 0
         while True:
