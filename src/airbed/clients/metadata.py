@@ -182,6 +182,14 @@ class Metadata:
             [backfill_id],
         )
 
+    def done_backfills(self, dag_id: str) -> list[int]:
+        """The ids of a DAG's backfills whose runs have all ended, but which Airflow has not marked complete yet."""
+        return self._scalars(
+            "select b.id from backfill b where b.dag_id = %s and b.completed_at is null and not exists ("
+            "select 1 from dag_run r where r.backfill_id = b.id and r.state not in ('success', 'failed')) order by 1",
+            [dag_id],
+        )
+
     # -- the database itself
 
     def size(self) -> int:

@@ -120,6 +120,7 @@ def run_backfill(
             on_progress(days, seconds)
         waiting = [each for each in days if each.run_id and each.state not in {"success", "failed"}]
         if not waiting:
+            _complete_done(bed, dag_id)
             return _result(bed, dag_id, days, backfill_id=backfill_id, limit=limit, seconds=seconds)
         if seconds > timeout:
             raise RunFailed(
@@ -132,10 +133,23 @@ def run_backfill(
 def _create(bed: RunBed, dag_id: str, start: datetime, end: datetime, **options: Any) -> int:
     from airbed.clients.rest import BadRequest
 
+    _complete_done(bed, dag_id)
     try:
         return bed.airflow.create_backfill(dag_id, start, end, **options)
     except BadRequest as error:
         raise UsageError(f"Airflow refuses to backfill {dag_id}: {error.detail}") from error
+
+
+def _complete_done(bed: RunBed, dag_id: str) -> None:
+    """Complete backfills that are done: the scheduler does so up to 30 s late, and no other may start before."""
+    from airbed.clients.rest import BadRequest
+
+    for backfill_id in bed.metadata.done_backfills(dag_id):
+        try:
+            bed.airflow.cancel_backfill(backfill_id)  # nothing is queued, so this only sets completed_at
+        except BadRequest as error:
+            if error.status != 409:  # 409: the scheduler was faster
+                raise
 
 
 def _result(
