@@ -40,7 +40,7 @@ _AUTHORITY = re.compile(r"([A-Za-z][\w+.-]*)://([^/?#\s\"'<>]*)")
 _NAMES_A_PLACE = re.compile(
     r"(^|[._-])(host|hosts|hostname|hostaddr|server|servers|endpoint|url|uri|address|addr|dsn|broker|brokers|proxy|proxies)$"
 )
-_IN_CONNECT_STRING = re.compile(r"(?i)\b(?:server|host|hostname|hostaddr|data source|address|addr)\s*=\s*([^;,\s)]+)")
+_IN_CONNECT_STRING = re.compile(r"(?i)\b(?:server|host|hostname|hostaddr|data source|address|addr)\s*=\s*([^;,\s()=]+)")
 _AWS_ELSEWHERE = ("role_arn", "assume_role_method", "profile_name", "aws_account_id")
 
 

@@ -1,0 +1,82 @@
+"""Requirements of a project: what is installed, what the base has already."""
+
+from __future__ import annotations
+
+import pytest
+
+from airbed.errors import UsageError
+from airbed.settings import Settings
+from airbed.spec import BedFiles, BedSpec
+from airbed.substrates.embedded import overlay
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return Settings(state=tmp_path / "state", cache=tmp_path / "cache")
+
+
+def quiet(line):
+    raise AssertionError(line)
+
+
+def test_nothing_asked_is_no_overlay(settings, tmp_path):
+    assert overlay.ensure_overlay(settings, tmp_path / "requirements.txt", quiet) is None
+    (tmp_path / "requirements.txt").write_text("# Astro's template\n\n")
+    assert overlay.ensure_overlay(settings, tmp_path / "requirements.txt", quiet) is None
+
+
+def test_editable_requirements_are_refused(settings, tmp_path):
+    (tmp_path / "requirements.txt").write_text("-e ./mine\n")
+    with pytest.raises(UsageError, match=r"'-e ./mine' is editable"):
+        overlay.ensure_overlay(settings, tmp_path / "requirements.txt", quiet)
+
+
+def test_included_files_count_into_the_key(tmp_path):
+    (tmp_path / "requirements.txt").write_text("-r more.txt\na\n")
+    (tmp_path / "more.txt").write_text("--constraint=requirements.txt\nb\n")
+    assert list(overlay._texts(tmp_path / "requirements.txt")) == [
+        "-r more.txt\na\n",
+        "--constraint=requirements.txt\nb\n",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "there"),
+    [
+        ("Requests==2.0", True),
+        ("apache_airflow[amazon]==3.3.2", True),
+        ("requests @ file:///x", True),
+        ("emoji==2.0", False),
+        ("./local", False),
+        ("requests-ftp==1", False),
+    ],
+)
+def test_only_what_the_base_lacks_is_installed(line, there):
+    assert overlay._is_in_base(line, {"requests": "2.0", "apache-airflow": "3.3.2"}) is there
+
+
+def test_the_base_is_never_empty_and_is_not_airbed():
+    base = overlay.base_packages()
+    assert base["apache-airflow"] == "3.3.2"
+    assert "airbed" not in base
+
+
+def test_plugins_of_both_are_in_one_folder(settings, tmp_path):
+    own, project = tmp_path / "own", tmp_path / "project"
+    for folder in (own, project / "plugins/sub", project / "dags"):
+        folder.mkdir(parents=True)
+    (own / "airbed_plugin.py").touch()
+    (project / "plugins/mine.py").touch()
+    files = BedFiles(settings, "x")
+    spec = BedSpec(name="x", project=str(project))
+    for _ in range(2):
+        folder = overlay.plugins_folder(files, spec, own)
+        assert sorted(each.name for each in folder.iterdir()) == ["airbed_plugin.py", "mine.py", "sub"]
+    (project / "plugins/airbed_plugin.py").touch()
+    with pytest.raises(UsageError, match="rename yours"):
+        overlay.plugins_folder(files, spec, own)
+    assert overlay.plugins_folder(files, BedSpec(name="x"), own) == own
+
+
+def test_credentials_of_an_index_are_not_told():
+    assert overlay._without_credentials("failed: https://me:hunter2@index/simple") == "failed: https://***@index/simple"
