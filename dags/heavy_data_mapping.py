@@ -69,7 +69,7 @@ def heavy_data_mapping() -> None:
     @task(trigger_rule="all_done")
     def aggregate(segments: list[str] | None, ti: Any = None) -> dict[str, Any]:
         """Add up the lengths with one segment in memory at a time. Every segment is needed: no failure is allowed."""
-        total, checked = 0, []
+        start_mb, total, checked = peak_mb(), 0, []
         for outcome in outcomes(ti, "fetch_segment_data", segments, values=False):
             if outcome.kind is Kind.SUCCESS:
                 length, problem = read_segment(ti, outcome)
@@ -80,9 +80,10 @@ def heavy_data_mapping() -> None:
         summary = Summary("fetch_segment_data", checked)
         metrics.send(summary, dag_id=ti.dag_id)
         report = summary.check(max_failed=0.0)
-        peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-        log.info("%s characters in %s segments, this task's peak memory: %s MB", total, len(checked), peak_mb)
-        return {**report, "total_length": total, "peak_mb": peak_mb}
+        log.info(
+            "%s characters in %s segments; peak memory %s MB, %s at the start", total, len(checked), peak_mb(), start_mb
+        )
+        return {**report, "total_length": total, "peak_mb": peak_mb(), "start_mb": start_mb}
 
     segments = get_segments()
     fetch_segment_data.expand(segment=segments) >> aggregate(segments)
@@ -100,6 +101,11 @@ def read_segment(ti: Any, outcome: Outcome) -> tuple[int, str | None]:
     if len(data) != proof["length"] or hash_of(data) != proof["sha256"]:
         return 0, f"{len(data)} characters arrived, {proof['length']} with another hash were sent"
     return len(data), None
+
+
+def peak_mb() -> int:
+    """The most memory that this task's process has used so far, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 def make_data(segment: str, size: int) -> str:

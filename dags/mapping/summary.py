@@ -129,7 +129,8 @@ class Summary:
         more = len(self.failed) - len(lines)
         if more:
             lines.append(f"and {more} more, each in the log above")
-        return f"{self.headline()}: {'; '.join(broken)}\n  " + "\n  ".join(lines)
+        # Separated also for a reader who gets the message as one line.
+        return f"{self.headline()}: {'; '.join(broken)}; namely\n  " + ";\n  ".join(lines)
 
 
 _ALWAYS = {Kind.SUCCESS.value, Kind.SOFT.value, Kind.HARD.value, Kind.SKIPPED.value}
