@@ -51,4 +51,4 @@ def seed(
         counts = (
             f"{made.objects} objects, {made.rows} rows, {made.size} bytes" if made.objects or made.rows else "nothing"
         )
-        output.print(f"{dag_id} {made.day}: {counts}; {made.note}")
+        output.print(f"{dag_id} {made.day}: {counts}; {made.note}", soft_wrap=True)

@@ -7,10 +7,12 @@ from collections.abc import Callable
 
 from airbed.bed import Bed
 from airbed.demo.scenario import Row, Scenario, play
-from airbed.errors import AirbedError
+from airbed.errors import AirbedError, UsageError
+from airbed.kubernetes.build import build, tools
 from airbed.lifecycle import Request, up
 from airbed.reset import reset
 from airbed.settings import Settings
+from airbed.spec import BedFiles
 
 Progress = Callable[[str], None]
 
@@ -28,9 +30,11 @@ def demo(settings: Settings, name: str, progress: Progress, on_row: Callable[[Ro
 
     The build of the Kubernetes tools takes minutes the first time: it runs beside everything that can do without.
     """
+    _refuse_bed_of_other_dags(settings, name)
+    built = tools(settings) is not None
     building = _Build(settings, progress)
     building.start()
-    bed, came = up(settings, Request(name, kubernetes=False), progress)
+    bed, came = up(settings, Request(name, kubernetes=built), progress)
     if came.outcome != "created":
         progress("clearing what earlier runs left on the bed")
         reset(bed)
@@ -54,6 +58,15 @@ def demo(settings: Settings, name: str, progress: Progress, on_row: Callable[[Ro
             rows.append(_not_run(scenario, problem))
             on_row(rows[-1])
     return bed, rows
+
+
+def _refuse_bed_of_other_dags(settings: Settings, name: str) -> None:
+    files = BedFiles(settings, name)
+    if files.exists() and ((spec := files.read_spec()).dags or spec.project):
+        raise UsageError(
+            f"bed '{name}' runs other DAGs ({spec.project or ', '.join(spec.dags)}), the demo clears its bed: give the demo"
+            " a bed of its own with --name demo"
+        )
 
 
 def _not_run(scenario: Scenario, problem: str) -> Row:
@@ -86,10 +99,8 @@ class _Build(threading.Thread):
         self._problem: str | None = None
 
     def run(self) -> None:
-        from airbed.kubernetes import build
-
         try:
-            build.build(self._settings, self._progress)
+            build(self._settings, self._progress)
         except AirbedError as error:
             self._problem = str(error)
 

@@ -228,7 +228,7 @@ def furnish(database: Database, endpoint: PostgresEndpoint, template_password: s
             connection.execute(
                 sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(database.database), sql.Identifier(owner))
             )
-    if schema and not exists:
+    if schema:
         with connect(endpoint) as connection:
             connection.execute(schema.encode())
 
