@@ -15,7 +15,7 @@ from airbed.bed import Bed
 from airbed.errors import Unavailable, UsageError
 from airbed.settings import Settings
 from airbed.spec import BedFiles, BedSpec, bed_names
-from airbed.substrates.embedded import layout, processes
+from airbed.substrates.embedded import layout, overlay, processes
 from airbed.substrates.embedded.ports import still_taken
 from airbed.substrates.embedded.substrate import EmbeddedSubstrate
 from airbed.topology import KUBERNETES_SERVICES, POOLS
@@ -87,6 +87,8 @@ def up(settings: Settings, request: Request, progress: Progress) -> tuple[Bed, C
     start = time.monotonic()
     for line in notices(request):
         progress(line)
+    if request.project:
+        overlay.ensure_overlay(settings, Path(request.project) / "requirements.txt", progress)
     with _locked(files, progress):
         spec = _existing(settings, files, request, progress)
         if spec is not None:
