@@ -64,8 +64,8 @@ def _refuse_bed_of_other_dags(settings: Settings, name: str) -> None:
     files = BedFiles(settings, name)
     if files.exists() and ((spec := files.read_spec()).dags or spec.project):
         raise UsageError(
-            f"bed '{name}' runs other DAGs ({spec.project or ', '.join(spec.dags)}), the demo clears its bed: give the demo"
-            " a bed of its own with --name demo"
+            f"bed '{name}' runs other DAGs ({spec.project or ', '.join(spec.dags)}) and the demo clears its bed:"
+            " give the demo a bed of its own with --name demo"
         )
 
 
