@@ -12,6 +12,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from datetime import date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
@@ -159,8 +160,12 @@ def _log_tail(bed: Any, result: RunResult, failure: Any, lines: int = 25) -> str
 
 
 def _bed_name(config: pytest.Config) -> str:
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
-    checkout = hashlib.sha256(str(config.rootpath).encode()).hexdigest()[:6]
+    return name_of_bed(config.rootpath, os.environ.get("PYTEST_XDIST_WORKER", "main"))
+
+
+def name_of_bed(root: Path, worker: str) -> str:
+    """The bed of a test session in the folder `root`; `worker` is pytest-xdist's name of it, or `main`."""
+    checkout = hashlib.sha256(str(root).encode()).hexdigest()[:6]
     return f"test-{checkout}-{worker}"
 
 

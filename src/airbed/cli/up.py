@@ -140,10 +140,11 @@ def report(bed: Bed, came: Came, json: bool) -> None:
         "extended": "has Kubernetes now",
     }
     console.print(f"[green]bed '{bed.name}' {word[came.outcome]}[/green] ({came.seconds:.1f} s)")
-    output.print(f"Airflow    {login.url}   user {login.user}   password {login.password}")
+    output.print(f"Airflow    {login.url}   user {login.user}   password {login.password}", soft_wrap=True)
     output.print(f"time       retry delays divided by {bed.spec.time_scale:g}")
     output.print(
-        f"next       airbed status{_option(bed)} · airbed run DAG_ID{_option(bed)} · airbed down{_option(bed)}"
+        f"next       airbed status{_option(bed)} · airbed run DAG_ID{_option(bed)} · airbed down{_option(bed)}",
+        soft_wrap=True,
     )
 
 

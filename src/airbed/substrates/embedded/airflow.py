@@ -15,6 +15,7 @@ from airbed.endpoints import Endpoints, PostgresEndpoint, airflow_connections
 from airbed.errors import Unavailable
 from airbed.settings import Resources
 from airbed.spec import BedFiles, BedSpec, write_private
+from airbed.substrates.embedded import postgres
 from airbed.substrates.embedded.program import Program
 from airbed.topology import AIRFLOW_SERVICES, METADATA, XCOM_PATH, XCOM_THRESHOLD_BYTES
 
@@ -36,7 +37,7 @@ _RECOVERY = {
 _FRESH_DAGS = {
     "DAG_PROCESSOR__REFRESH_INTERVAL": "1",
     "DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "1",
-    "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "60",
+    "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",
     "CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0",
 }
 
@@ -160,7 +161,6 @@ def migrate(environment: Mapping[str, str], database: PostgresEndpoint, log: Pat
 
 def programs(python: str, environment: Mapping[str, str], endpoints: Endpoints, files: BedFiles) -> list[Program]:
     """The four components. `python` is the interpreter of the environment they run in."""
-    health = f"{endpoints.airflow.url}/api/v2/monitor/health"
     arguments = {"scheduler": ["--skip-serve-logs"], "triggerer": ["--skip-serve-logs"]}
     return [
         Program(
@@ -170,31 +170,35 @@ def programs(python: str, environment: Mapping[str, str], endpoints: Endpoints, 
             environment=environment,
             # A busy scheduler takes half a minute to leave by itself; its workers are swept anyway.
             stop_seconds=3,
-            after=(METADATA.service, "director"),
+            after=(METADATA.service,),
             # It takes seconds, in which every question takes time from the processes that start.
             poll=0.25,
-            ready=_ready(service, endpoints.airflow.url, health),
+            ready=_ready(service, endpoints),
         )
         for service in AIRFLOW_SERVICES
     ]
 
 
-def _ready(service: str, url: str, health: str) -> Callable[[], bool]:
-    component = service.replace("-", "_")
+def _ready(service: str, endpoints: Endpoints) -> Callable[[], bool]:
     since = datetime.now(UTC)
+    url = endpoints.airflow.url
+    job = {"scheduler": "SchedulerJob", "dag-processor": "DagProcessorJob", "triggerer": "TriggererJob"}
 
     def api_server() -> bool:
         # The first request to the execution API builds its routers for seconds with the event loop blocked: a task must
         # not be the one who pays for it (docs/architecture.md).
-        get(health)
+        get(f"{url}/api/v2/monitor/health")
         get(f"{url}/execution/health/ping", timeout=60)
         return True
 
     def others() -> bool:
-        # A heartbeat of the process before this one keeps the status healthy for a while.
-        state = json.loads(get(health))[component]
-        beat = state[f"latest_{component}_heartbeat"]
-        return state["status"] == "healthy" and datetime.fromisoformat(beat) >= since
+        # Not the API's word, which comes seconds later. A heartbeat from before now may be that of a dead predecessor.
+        with postgres.connect(endpoints.databases[METADATA.service]) as connection:
+            beat = connection.execute(
+                "SELECT 1 FROM job WHERE job_type = %s AND state = 'running' AND latest_heartbeat >= %s",
+                [job[service], since],
+            ).fetchone()
+        return beat is not None
 
     return api_server if service == "api-server" else others
 

@@ -71,7 +71,8 @@ class Keeper:
             f"pidfile={_escape(str(self._files.folder / 'supervisord.pid'))}\n"
             f"childlogdir={_escape(str(self._files.logs))}\nminfds=1024\n"
             + ("user=root\n" if os.geteuid() == 0 else "")
-            + "[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface\n"
+            + "[rpcinterface:supervisor]\n"
+            + "supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface\n"
             f"[inet_http_server]\nport=127.0.0.1:{self._spec.ports['keeper']}\nusername=airbed\n"
             f"password={_escape(self._password)}\n"
         )

@@ -38,7 +38,7 @@ class EmbeddedSubstrate:
         """The services of this bed, in the topology's order."""
         return (*CORE_SERVICES, *(KUBERNETES_SERVICES if self._spec.kubernetes else ()))
 
-    def up(self, progress: Progress, timeout: float = 180) -> dict[str, float]:
+    def up(self, progress: Progress, timeout: float = 300) -> dict[str, float]:
         """Start the keeper and every service; returns seconds to ready by service.
 
         Whatever an earlier attempt left running is ended first. Data folders are made where they are missing.
