@@ -9,7 +9,8 @@ import pytest
 from kubernetes.client import ApiException
 
 from mapping import rollout
-from mapping.rollout import Rejected, Release, RolloutFailed, complete, exceeded, pod_reason, pod_reasons
+from mapping.rollout import Rejected, Release, RolloutFailed
+from mapping.rollout_status import complete, exceeded, pod_reason, pod_reasons
 
 
 def deployment(generation: int = 2, observed: int = 2, **status: Any) -> dict[str, Any]:
