@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -80,9 +81,11 @@ def up(settings: Settings, request: Request, progress: Progress) -> tuple[Bed, C
     """
     files = BedFiles(settings, request.name)
     request = ensure_input_is_valid(request)
-    _ensure_disk_has_room(settings)
     for folder in (settings.state, settings.cache):
         ensure_writable(folder)
+    _ensure_disk_has_room(settings)
+    if request.kubernetes:
+        _ensure_kubernetes_can_be(settings)
     layout.prepare_roots(settings)
     start = time.monotonic()
     for line in notices(request):
@@ -191,12 +194,16 @@ def _wants_kubernetes(bed: Bed, request: Request) -> bool:
 
     if not _wants(request, bed.spec):
         return False
-    possible, why_not = build.can_build(bed.settings)
-    if possible or _kubernetes_is_built(bed.settings):
-        return True
-    if request.kubernetes:
-        raise Unavailable(why_not)
-    return False
+    return _kubernetes_is_built(bed.settings) or build.can_build(bed.settings)[0]
+
+
+def _ensure_kubernetes_can_be(settings: Settings) -> None:
+    """Raise Unavailable when Kubernetes was asked for, is not built, and cannot be: before anything is started."""
+    from airbed.kubernetes import build
+
+    possible, why_not = build.can_build(settings)
+    if not possible and not _kubernetes_is_built(settings):
+        raise Unavailable(f"{why_not}; without --with kubernetes everything but multi_region_deploy runs")
 
 
 def _kubernetes_is_built(settings: Settings) -> bool:
@@ -323,10 +330,12 @@ def _ensure_disk_has_room(settings: Settings) -> None:
 
 
 def ensure_writable(folder: Path) -> None:
-    """Raise UsageError when a folder exists and is not this user's."""
-    import os
-
-    if folder.exists() and not os.access(folder, os.W_OK):
-        raise UsageError(
-            f"{folder} belongs to someone else; set AIRBED_STATE_DIR and AIRBED_CACHE_DIR to folders of your own"
-        )
+    """Raise UsageError when a folder is not this user's, or cannot be made where it shall be."""
+    remedy = "set AIRBED_STATE_DIR and AIRBED_CACHE_DIR to folders of your own"
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not existing.is_dir():
+        raise UsageError(f"{existing} is a file, and airbed needs a folder {folder}; {remedy}")
+    if existing == folder and folder.stat().st_uid != os.geteuid():
+        raise UsageError(f"{folder} belongs to someone else; {remedy}")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise UsageError(f"{folder} cannot be made: you may not write to {existing}; {remedy}")

@@ -53,6 +53,15 @@ def main() -> None:
             raise
         console.print(f"[red]error:[/red] {_one_line(error)}", soft_wrap=True, markup=True)
         sys.exit(error.exit_code)
+    except Exception as error:
+        if "--debug" in sys.argv:
+            raise
+        what = _one_line(error) or "no message"
+        console.print(
+            f"[red]error:[/red] {type(error).__name__}: {what}; airbed did not expect it: try airbed --debug",
+            soft_wrap=True,
+        )
+        sys.exit(3)
     except KeyboardInterrupt:
         console.print("interrupted")
         sys.exit(130)

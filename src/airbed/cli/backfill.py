@@ -47,9 +47,11 @@ def backfill(
       airbed backfill backfill_safe_dag --from 2026-01-01 --to 2026-01-14 --max-active-runs 5 --reprocess completed
     """
     from airbed.runs.backfill import run_backfill
-    from airbed.runs.trigger import parse_conf
+    from airbed.runs.trigger import parse_conf, parse_day
 
     values = parse_conf(conf) if conf is not None else None
+    for each in (first, last):
+        parse_day(each)
     bed = open_bed(name)
     console.print(
         f"[bold]{dag_id}[/bold] from {first} to {last} on bed '{bed.name}': {time_factor(bed.spec.time_scale)}",

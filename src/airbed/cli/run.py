@@ -46,9 +46,13 @@ def run(
     from airbed.runs.execute import run_dag
     from airbed.runs.follow import Progress
     from airbed.runs.report import as_json, as_table
-    from airbed.runs.trigger import ensure_task_exists, parse_conf
+    from airbed.runs.trigger import ensure_task_exists, parse_conf, parse_day, parse_moment
 
     values = parse_conf(conf) if conf is not None else None
+    if day is not None:
+        parse_day(day)
+    if logical_date is not None:
+        parse_moment(logical_date)
     bed = open_bed(name)
     if task is not None:
         ensure_task_exists(bed, dag_id, task)

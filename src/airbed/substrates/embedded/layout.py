@@ -6,6 +6,7 @@ import base64
 import contextlib
 import json
 import secrets
+import stat
 from pathlib import Path
 
 from airbed.endpoints import (
@@ -132,7 +133,11 @@ def prepare_roots(settings: Settings) -> None:
 def _make_passable(folder: Path) -> None:
     if not folder.is_dir():
         folder.mkdir(parents=True)
-    folder.chmod(0o711)
+        folder.chmod(0o711)
+    # A folder that was there may be used by others too: nothing is taken from anybody.
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    if mode & 0o111 != 0o111:
+        folder.chmod(mode | 0o111)
 
 
 def _password() -> str:
