@@ -161,13 +161,6 @@ def _aws_leads_off(extra: Mapping[str, Any]) -> str | None:
         return f"extra.{elsewhere[0]} asks AWS for credentials"
     if extra.get("endpoint_url"):
         return None
-    services = extra.get("service_config")
-    if (
-        isinstance(services, dict)
-        and services
-        and all(isinstance(e, dict) and e.get("endpoint_url") for e in services.values())
-    ):
-        return "extra.endpoint_url is missing, so services without one of their own are AWS itself"
     return "extra.endpoint_url is missing, so it is AWS itself"
 
 

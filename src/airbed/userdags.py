@@ -37,8 +37,8 @@ _PRUNED = {"__pycache__", "node_modules", "venv", "site-packages"}
 class UserFiles:
     """What the files of a request give to Airflow.
 
-    `environment` is for the bed's Airflow processes, `connections` are those in it, `left_out` the variables that were
-    not passed on.
+    `environment` is for the bed's Airflow processes, `connections` are those in it by the variable's name, `left_out`
+    are the variables that were not passed on.
     """
 
     environment: dict[str, str] = field(default_factory=dict, repr=False)
@@ -95,8 +95,9 @@ def read(project: str | None, env_file: str | None, allow_external: Sequence[str
         found.pools = settings.pools
         for connection in settings.connections:
             _ensure_name_fits(connection.conn_id, connection.source)
-            found.connections[connection.conn_id.lower()] = connection
-            found.environment[f"{CONNECTION}{connection.conn_id.upper()}"] = json.dumps(connection.fields)
+            name = f"{CONNECTION}{connection.conn_id.upper()}"
+            found.connections[name] = connection
+            found.environment[name] = json.dumps(connection.fields)
         for name, value in settings.variables.items():
             _ensure_name_fits(name, f"{project}/{astro.SETTINGS}")
             found.environment[f"{VARIABLE}{name.upper()}"] = value
@@ -105,8 +106,8 @@ def read(project: str | None, env_file: str | None, allow_external: Sequence[str
     if env_file is not None:
         _add_env_file(found, Path(env_file), allow_external)
     own = userconnections.own_connections()
-    for conn_id, connection in found.connections.items():
-        _ensure_allowed(conn_id, connection, own, allow_external)
+    for connection in found.connections.values():
+        _ensure_allowed(connection, own, allow_external)
     _ensure_known(found, allow_external)
     return found
 
@@ -118,7 +119,7 @@ def _add_env_file(found: UserFiles, path: Path, allow_external: Sequence[str]) -
         if name.startswith(CONNECTION):
             conn_id = name.removeprefix(CONNECTION).lower()
             _ensure_name_fits(conn_id, str(path))
-            found.connections[conn_id] = userconnections.parse(conn_id, value, str(path))
+            found.connections[name] = userconnections.parse(conn_id, value, str(path))
         elif name.startswith(VARIABLE):
             _ensure_name_fits(name.removeprefix(VARIABLE), str(path))
         elif not _is_harmless(name, value, allow_external):
@@ -170,9 +171,10 @@ def _ensure_name_fits(name: str, source: str) -> None:
         )
 
 
-def _ensure_allowed(conn_id: str, connection: Connection, own: frozenset[str], allow_external: Sequence[str]) -> None:
+def _ensure_allowed(connection: Connection, own: frozenset[str], allow_external: Sequence[str]) -> None:
     from airbed.userconnections import leads_off
 
+    conn_id = connection.conn_id.lower()
     if conn_id == S3_CONN_ID:
         raise UsageError(
             f"{connection.source}: connection '{conn_id}' is the bed's own (its S3, and Airflow's XComs): leave it"
@@ -194,10 +196,11 @@ def _ensure_allowed(conn_id: str, connection: Connection, own: frozenset[str], a
 
 
 def _ensure_known(found: UserFiles, allow_external: Sequence[str]) -> None:
-    known = {*found.connections, *found.environment, *found.left_out}
+    connections = {each.conn_id.lower() for each in found.connections.values()}
+    known = {*connections, *found.environment, *found.left_out}
     for name in allow_external:
         if name.lower() not in known and name not in known:
-            has = ", ".join(sorted(found.connections)) or "none"
+            has = ", ".join(sorted(connections)) or "none"
             raise UsageError(f"--allow-external {name}: your files have no connection of that name; they have: {has}")
 
 
@@ -214,7 +217,10 @@ def notices(request: Request) -> list[str]:
         lines.append(
             f"not passed on, because they would change the bed or lead off it: {', '.join(sorted(set(found.left_out)))}"
         )
-    allowed = sorted(set(found.connections) & {each.lower() for each in request.allow_external or []})
+    allowed = sorted(
+        {each.conn_id.lower() for each in found.connections.values()}
+        & {each.lower() for each in request.allow_external or []}
+    )
     if allowed:
         lines.append(f"allowed to lead off the bed: {', '.join(allowed)}")
     if request.project and _says_something(Path(request.project) / "packages.txt"):
@@ -242,7 +248,12 @@ def wants_kubernetes(spec: BedSpec) -> bool:
 
 def _python_files(folder: Path) -> Iterator[Path]:
     """The Python files below a folder, without hidden folders and installed packages."""
+    seen = set()
     for root, folders, files in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(root)) in seen:
+            folders.clear()
+            continue
+        seen.add(real)
         folders[:] = [each for each in folders if each not in _PRUNED and not each.startswith(".")]
         for name in files:
             if name.endswith(".py"):

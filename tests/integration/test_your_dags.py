@@ -225,6 +225,17 @@ def test_a_project_brings_all_its_parts(project_bed):
     assert (greet["expected"], greet["success"], greet["max_running"]) == (3, 3, 1)
 
 
+def test_the_beds_plugin_works_beside_the_projects(project_bed):
+    from airbed.bed import Bed
+
+    with Bed.open(project_bed).director as director:
+        director.add_task_rule(dag_id="project_dag", task_id="greet", action="fail-now", map_index=1)
+        done = airbed("run", "project_dag", "--name", project_bed, "--json", code=1)
+        director.clear()
+    greet = json.loads(done.stdout)["tasks"]["greet"]
+    assert (greet["success"], greet["hard"]) == (2, 1)
+
+
 def test_what_a_project_may_not_set_is_not_set(project_bed):
     status = json.loads(airbed("status", "--name", project_bed, "--json").stdout)
     (scheduler,) = [each["pid"] for each in status["services"] if each["name"] == "scheduler"]

@@ -76,6 +76,13 @@ def test_a_connection_off_the_bed_is_refused_by_name_unless_allowed(tmp_path):
     assert "prod_db" in userdags.notices(allowed)[0]
 
 
+def test_a_second_spelling_does_not_hide_a_connection(project, tmp_path):
+    text = "airflow: {connections: [{conn_id: prod, conn_type: http, conn_host: a.example}]}"
+    (project / "airflow_settings.yaml").write_text(text)
+    path = env(tmp_path, "AIRFLOW_CONN_prod=http://localhost")
+    refused(Request("x", project=str(project), env_file=path), "'prod' leads off the bed")
+
+
 def test_the_beds_own_connections_stay_the_beds(tmp_path):
     mine = env(tmp_path, "AIRFLOW_CONN_WAREHOUSE=postgres://u@127.0.0.1/x")
     refused(Request("x", env_file=mine), "'warehouse' is one of the bed's own.*--allow-external warehouse")
@@ -141,7 +148,7 @@ airflow:
     found = userdags.read(str(project), None, [])
     assert found.environment["AIRFLOW_VAR_MODE"] == "from-env"
     assert found.environment["AIRFLOW_VAR_LIMITS"] == '{"a": 1}'
-    assert found.connections["api"].fields["port"] == 8000
+    assert found.connections["AIRFLOW_CONN_API"].fields["port"] == 8000
     assert [(pool.name, pool.slots, pool.description) for pool in found.pools] == [("narrow", 2, "two at once")]
 
 

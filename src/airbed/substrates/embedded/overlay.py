@@ -28,6 +28,10 @@ from airbed.substrates.embedded.startup import Progress
 
 _FORMAT = 1
 _INCLUDE = re.compile(r"^\s*(?:-r|--requirement|-c|--constraint)[ =]\s*(\S+)", re.MULTILINE)
+_NOT_REACHED = re.compile(
+    r"(?i)network (is|was|connectivity)|error sending request|failed to fetch|timed out|dns error|status code"
+    r"|certificate|connection (refused|reset)"
+)
 _EDITABLE = re.compile(r"^\s*(?:-e|--editable)\b.*$", re.MULTILINE)
 
 
@@ -147,7 +151,7 @@ def _uv(requirements: Path, *arguments: str) -> str:
     if done.returncode == 0:
         return done.stdout
     words = _without_credentials(" ".join(done.stderr.split()))
-    if re.search(r"(?i)network|connect|timed? ?out|dns error|certificate|fetch|status code", words):
+    if _NOT_REACHED.search(words):
         raise Unavailable(f"{requirements} could not be installed: {_shortened(words)}; is a package index reachable?")
     raise UsageError(
         f"{requirements} does not go with the bed's Airflow environment, whose packages keep their versions:"
