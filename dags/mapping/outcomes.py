@@ -82,8 +82,9 @@ def outcomes(
     whole, states = _states(ti, task_id)
     if not states and whole == Kind.SUCCESS:
         raise ValueError(f"{task_id} is not a mapped task: read its value with ti.xcom_pull()")
-    surplus = [index for index, state in states.items() if index >= len(items) and state != Kind.REMOVED]
-    if surplus:
+    # A rerun whose listing fails leaves the instances of the earlier list behind, as upstream_failed.
+    surplus = [index for index, state in states.items() if index >= len(items) and state not in _OF_AN_EARLIER_LIST]
+    if surplus and expected is not None:
         raise ValueError(
             f"{task_id} has an instance {max(surplus)} but {len(items)} items were expected: "
             "pass outcomes() the same list that the task was mapped over"
@@ -128,6 +129,8 @@ def _values(
     if not carriers:
         return {}
     slice_ = _pull(ti, task_id)
+    if not slice_:
+        return {}
     others = [index for index in sorted(states) if states[index] != Kind.SUCCESS]
     certain = all(index in records for index in carriers)
     strays: list[int] = []
@@ -162,6 +165,7 @@ def _outcome(item: Any, index: int, state: str | None, record: Record | None, va
     return Outcome(item, index, kind, None, _WITHOUT_END.get(state, f"not ended: its state is {state}"), None, state)
 
 
+_OF_AN_EARLIER_LIST = {"removed", "upstream_failed"}
 _WITHOUT_END = {
     "removed": "removed: the list shrank in a later try",
     "upstream_failed": "not run: upstream failed",

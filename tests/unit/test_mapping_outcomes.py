@@ -165,6 +165,20 @@ def test_more_instances_than_items_is_the_wrong_list() -> None:
         outcomes(FakeTI("t", {0: "success", 1: "success", 2: "success"}), "t", 2)
 
 
+@pytest.mark.parametrize("expected", [None, [], ["a"]])
+def test_a_rerun_whose_listing_fails_leaves_instances_of_the_earlier_list(expected: Any) -> None:
+    ti = FakeTI("t", dict.fromkeys(range(3), "upstream_failed"))
+    for i in range(3):
+        ti.ended(i, "success", "of the earlier list")
+    assert kinds(outcomes(ti, "t", expected)) == ["lost"] * len(expected or [])
+
+
+def test_a_task_that_pushes_no_values_is_not_asked_for_each() -> None:
+    ti = FakeTI("t", dict.fromkeys(range(100), "success"))
+    assert kinds(outcomes(ti, "t", 100)) == ["success"] * 100
+    assert ti.requests == 3
+
+
 def test_a_plain_task_is_refused() -> None:
     with pytest.raises(ValueError, match="not a mapped task"):
         outcomes(FakeTI("t", {None: "success"}), "t", 1)
