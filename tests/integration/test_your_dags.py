@@ -214,7 +214,7 @@ def test_wrong_input_for_a_living_bed_is_one_line(example_bed):
     assert "did you mean 'example_bash_operator'" in said("run", "exampel_bash_operator")
     assert "--conf is not JSON" in said("run", "example_bash_operator", "--conf", "{no}")
     assert "is not a day" in said("run", "example_bash_operator", "--day", "05.01.2026")
-    assert "has no service 'shard-9'" in said("logs", "shard-9")
+    assert "no service 'shard-9'" in said("logs", "shard-9")
     assert "exists with other options" in said("up", "--dags", str(Path(__file__).parent / "dags"))
 
 
@@ -263,6 +263,6 @@ def test_requirements_that_would_replace_the_base_are_refused_before_anything_st
     shutil.copytree(project, tmp_path / "p")
     (tmp_path / "p/requirements.txt").write_text("apache-airflow==2.10.0\n")
     line = airbed("up", "--name", "never-made", "--project", str(tmp_path / "p"), code=2).stderr.splitlines()[-1]
-    assert "does not go with the bed's Airflow environment" in line
+    assert "cannot be installed beside the bed's Airflow" in line
     assert "apache-airflow==2.10.0" in line
     assert "never-made" not in airbed("ls").stdout

@@ -154,8 +154,8 @@ def _uv(requirements: Path, *arguments: str) -> str:
     if _NOT_REACHED.search(words):
         raise Unavailable(f"{requirements} could not be installed: {_shortened(words)}; is a package index reachable?")
     raise UsageError(
-        f"{requirements} does not go with the bed's Airflow environment, whose packages keep their versions:"
-        f" {_shortened(words)}; relax the requirement"
+        f"{requirements} cannot be installed beside the bed's Airflow, whose packages keep their versions:"
+        f" {_shortened(words)}; change the requirement"
     )
 
 
@@ -164,7 +164,7 @@ def _without_credentials(text: str) -> str:
 
 
 def _shortened(text: str, most: int = 400) -> str:
-    text = re.sub(r"^error: ", "", text)
+    text = re.sub(r"^error: ", "", text).rstrip(".")
     return text if len(text) <= most else text[:most] + " ..."
 
 
