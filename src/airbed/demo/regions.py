@@ -48,7 +48,7 @@ def _one_region(bed: Bed) -> Seen:
     from airbed.kubernetes import stages
 
     admin, infra = bed.endpoints.kubernetes.kubeconfig, bed.settings.resources.infra / "kubernetes"
-    stages.set_fault(admin, infra, "image-pull", BROKEN, image="web:1.2.4")
+    stages.set_fault(admin, infra, "never-pulls", BROKEN, image="web:1.2.4")
     try:
         result = _deploy(bed, "1.2.4", progress_deadline_seconds=5)
     finally:

@@ -70,6 +70,6 @@ SCENARIOS = [
         "4 of 24 files unreadable",
         8,
         _over,
-        Expected("failed", success=20, soft=4, error=r"4 of 24"),
+        Expected("failed", success=20, soft=4, error=r"24 items: success 20, soft 4, .* 16.7% failed"),
     ),
 ]
