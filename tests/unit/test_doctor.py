@@ -7,10 +7,12 @@ import pytest
 from airbed import cache
 from airbed.doctor import can_run, examine
 from airbed.doctor.finding import Finding
+from airbed.doctor.leftovers import _stray
 from airbed.doctor.machine import folder_of_ours, python, system
 from airbed.errors import Unavailable, UsageError
 from airbed.settings import Settings
 from airbed.spec import BedFiles, BedSpec
+from airbed.substrates.embedded.processes import Process
 
 
 @pytest.fixture
@@ -57,8 +59,19 @@ def test_beds_without_processes_and_interrupted_ones_have_a_remedy(settings):
     assert (found["bed 'gone'"].state, found["bed 'gone'"].found) == ("warn", "its processes are gone")
     assert "airbed up --name half" in found["bed 'half'"].remedy
     assert found["bed 'asleep'"].state == "ok"
-    assert "rm -r" in found["bed 'odd'"].remedy
+    assert found["bed 'odd'"].remedy == "airbed down --name odd"
     assert not settings.cache.exists()
+
+
+def test_stray_processes_are_ended_by_the_name_of_their_bed(settings):
+    def said(folder):
+        group = [Process(7, ["S", *["1"] * 19], "m", "s3", folder)]
+        return _stray(settings, group)
+
+    assert said(str(settings.beds / "old")).remedy == "airbed down --name old"
+    assert said(None).remedy == "kill -9 7"
+    other = make_bed(Settings(settings.state / "other", settings.cache), "theirs").folder
+    assert said(str(other)).remedy == f"to work with it: AIRBED_STATE_DIR={settings.state / 'other'}"
 
 
 def test_only_what_is_missing_keeps_a_bed_from_running():

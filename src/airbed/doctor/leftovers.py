@@ -9,7 +9,7 @@ from pathlib import Path
 from airbed.doctor.finding import Finding
 from airbed.errors import AirbedError
 from airbed.settings import Settings
-from airbed.spec import BedFiles, BedSpec, bed_names
+from airbed.spec import NAME, BedFiles, BedSpec
 from airbed.substrates.embedded import processes
 from airbed.substrates.embedded.processes import Process
 
@@ -20,18 +20,26 @@ def leftovers(settings: Settings) -> Iterator[Finding]:
     for process in processes.processes().values():
         if process.mark:
             marked.setdefault(process.mark, []).append(process)
-    known = set()
-    for name in bed_names(settings):
-        try:
-            spec = BedFiles(settings, name).read_spec()
-        except (AirbedError, ValueError):
-            yield Finding(f"bed '{name}'", "warn", "its bed.json cannot be read", f"rm -r {settings.beds / name}")
+    for name in _names(settings):
+        files = BedFiles(settings, name)
+        down = f"airbed down --name {name}"
+        if not files.exists():
+            yield Finding(f"bed '{name}'", "warn", f"half-made or half-deleted: {files.folder} has no bed.json", down)
             continue
-        known.add(spec.mark)
-        yield _bed(spec, len(marked.get(spec.mark, [])), _is_held(BedFiles(settings, name).lock))
-    for mark, group in marked.items():
-        if mark not in known:
-            yield _stray(group)
+        try:
+            spec = files.read_spec()
+        except (AirbedError, ValueError):
+            yield Finding(f"bed '{name}'", "warn", f"{files.spec} cannot be read", down)
+            continue
+        yield _bed(spec, len(marked.pop(spec.mark, [])), _is_held(files.lock))
+    for group in marked.values():
+        yield _stray(settings, group)
+
+
+def _names(settings: Settings) -> list[str]:
+    if not settings.beds.is_dir():
+        return []
+    return sorted(each.name for each in settings.beds.iterdir() if each.is_dir() and NAME.fullmatch(each.name))
 
 
 def _is_held(lock: Path) -> bool:
@@ -62,25 +70,19 @@ def _bed(spec: BedSpec, count: int, held: bool) -> Finding:
     return Finding(name, "ok", f"{spec.state}, {count} processes")
 
 
-def _stray(group: list[Process]) -> Finding:
-    """Processes whose bed this state folder does not know: another state folder's, or a deleted bed's."""
-    folders = {folder for process in group if (folder := _folder_of(process.pid)) is not None}
-    pids = " ".join(str(process.pid) for process in sorted(group, key=lambda each: each.pid))
-    for folder in folders:
-        if (folder / "bed.json").is_file():
-            found = f"{len(group)} processes of a bed in {folder}"
-            return Finding("other bed", "ok", found, f"to work with it: AIRBED_STATE_DIR={folder.parent.parent}")
-    services = ", ".join(sorted({process.service for process in group if process.service}))
-    return Finding(
-        "stray processes", "warn", f"{len(group)} of a bed that no longer exists ({services})", f"kill -9 {pids}"
-    )
-
-
-def _folder_of(pid: int) -> Path | None:
-    """The folder of the bed that a process belongs to: its HOME is inside."""
-    try:
-        environ = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except OSError:
-        return None
-    home = next((each[5:].decode(errors="replace") for each in environ if each.startswith(b"HOME=")), None)
-    return Path(home).parent if home else None
+def _stray(settings: Settings, group: list[Process]) -> Finding:
+    """Processes whose bed this state folder does not have: another state folder's, or a deleted bed's."""
+    folder = next((Path(each.folder) for each in group if each.folder), None)
+    if folder is not None and (folder / "bed.json").is_file():
+        if folder.parent != settings.beds:
+            remedy = f"to work with it: AIRBED_STATE_DIR={folder.parent.parent}"
+            return Finding("other bed", "ok", f"{len(group)} processes of the bed in {folder}", remedy)
+        found = f"{len(group)} of an earlier bed in {folder}"
+        return Finding("stray processes", "warn", found, f"airbed down --name {folder.name} (deletes today's bed too)")
+    if folder is not None and folder.parent == settings.beds:
+        found = f"{len(group)} of bed '{folder.name}', whose folder is gone"
+        return Finding("stray processes", "warn", found, f"airbed down --name {folder.name}")
+    services = ", ".join(sorted({each.service for each in group if each.service}))
+    pids = " ".join(str(pid) for pid in sorted(each.pid for each in group))
+    found = f"{len(group)} of a bed that no longer exists ({services})"
+    return Finding("stray processes", "warn", found, f"kill -9 {pids}")
