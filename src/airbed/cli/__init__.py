@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from airbed.cli import backfill, beds, demo, info, logs, run, seed, up, xcom
+from airbed.cli import backfill, bench, beds, demo, doctor, info, logs, run, seed, up, xcom
 from airbed.cli.common import console
 
 app = typer.Typer(
@@ -38,7 +38,7 @@ def options(
     """A local testbed for Airflow DAGs that use dynamic task mapping."""
 
 
-for module in (demo, up, beds, info, run, backfill, xcom, seed, logs):
+for module in (demo, up, beds, info, run, backfill, seed, logs, xcom, doctor, bench):
     module.register(app)
 
 
