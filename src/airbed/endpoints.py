@@ -6,22 +6,23 @@ plane. Written to the bed's folder with mode 0600.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
-
-from pydantic import BaseModel
 
 from airbed.topology import DATABASES, REGIONS, S3_CONN_ID, S3_REGION
 
 
-class Address(BaseModel):
+@dataclass
+class Address:
     """A TCP address."""
 
     host: str
     port: int
 
 
-class PostgresEndpoint(BaseModel):
+@dataclass
+class PostgresEndpoint:
     """One database. `user` is the role of the tasks, `admin_user` the superuser of tests and the command line."""
 
     direct: Address
@@ -39,7 +40,8 @@ class PostgresEndpoint(BaseModel):
         return f"postgresql://{quote(user)}:{quote(password)}@{at.host}:{at.port}/{self.database}"
 
 
-class S3Endpoint(BaseModel):
+@dataclass
+class S3Endpoint:
     """The S3 service: two URLs, one pair of keys."""
 
     direct: str
@@ -49,7 +51,8 @@ class S3Endpoint(BaseModel):
     region: str = S3_REGION
 
 
-class AirflowEndpoint(BaseModel):
+@dataclass
+class AirflowEndpoint:
     """The API server (UI, REST, execution API) and the login."""
 
     url: str
@@ -57,7 +60,8 @@ class AirflowEndpoint(BaseModel):
     password: str
 
 
-class DirectorEndpoint(BaseModel):
+@dataclass
+class DirectorEndpoint:
     """The director: task rules over HTTP (`Authorization: Bearer <token>`), StatsD over UDP."""
 
     url: str
@@ -66,14 +70,16 @@ class DirectorEndpoint(BaseModel):
     statsd: Address
 
 
-class RegionEndpoint(BaseModel):
+@dataclass
+class RegionEndpoint:
     """One region: its namespace and a kubeconfig with that namespace's rights only."""
 
     namespace: str
     kubeconfig: Path
 
 
-class KubernetesEndpoint(BaseModel):
+@dataclass
+class KubernetesEndpoint:
     """The Kubernetes API. `kubeconfig` has all rights; the regions' ones only their own."""
 
     direct: str
@@ -82,7 +88,8 @@ class KubernetesEndpoint(BaseModel):
     regions: dict[str, RegionEndpoint]
 
 
-class Endpoints(BaseModel):
+@dataclass
+class Endpoints:
     """Everything a client of one bed needs. `databases` is keyed by service name, `kubernetes.regions` by cluster."""
 
     bed: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -52,5 +53,5 @@ def _is_paused(bed: Bed, dag_id: str) -> bool:
 
 
 def _restart_scheduler(bed: Bed, *, schedules: bool, progress: Callable[[str], None]) -> None:
-    bed.spec = bed.spec.model_copy(update={"schedules": schedules})
+    bed.spec = replace(bed.spec, schedules=schedules)
     bed.substrate.reconfigure(bed.spec, ["scheduler"], progress)

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import re
 import secrets
 import tempfile
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, Field
-
 from airbed.endpoints import Endpoints
 from airbed.errors import Unavailable, UsageError
+from airbed.records import from_json, to_json
 from airbed.settings import Settings
 
 DEFAULT_NAME = "bed"
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 
 
-class BedSpec(BaseModel):
+@dataclass
+class BedSpec:
     """One bed as asked for by `airbed up`, kept in its folder as bed.json.
 
     `mark` is in the environment of each of its processes. `time_scale` divides retry delays (1: as written in the DAG).
@@ -30,11 +33,11 @@ class BedSpec(BaseModel):
     """
 
     name: str
-    mark: str = Field(default_factory=lambda: secrets.token_hex(8))
-    created: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    mark: str = field(default_factory=lambda: secrets.token_hex(8))
+    created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     state: Literal["creating", "up", "stopped", "unreadable"] = "creating"
     substrate: str = "embedded"
-    dags: list[str] = []
+    dags: list[str] = field(default_factory=list)
     project: str | None = None
     env_file: str | None = None
     s3: Literal["seaweedfs", "moto"] = "seaweedfs"
@@ -42,8 +45,8 @@ class BedSpec(BaseModel):
     time_scale: float = 1
     schedules: bool = False
     parallelism: int = 24
-    allow_external: list[str] = []
-    ports: dict[str, int] = {}
+    allow_external: list[str] = field(default_factory=list)
+    ports: dict[str, int] = field(default_factory=dict)
 
 
 class BedFiles:
@@ -75,7 +78,7 @@ class BedFiles:
                 f"no bed named '{self.name}': looked in {self.folder}; start one with: airbed up --name {self.name}"
             )
         try:
-            return BedSpec.model_validate_json(self.spec.read_bytes())
+            return from_json(BedSpec, self.spec.read_bytes())
         except ValueError:
             raise Unavailable(
                 f"bed '{self.name}' cannot be used: {self.spec} is not readable;"
@@ -84,7 +87,7 @@ class BedFiles:
 
     def write_spec(self, spec: BedSpec) -> None:
         """Replace bed.json."""
-        write_private(self.spec, spec.model_dump_json(indent=1))
+        write_private(self.spec, to_json(spec))
 
     def read_endpoints(self) -> Endpoints:
         """The bed's addresses and credentials."""
@@ -92,11 +95,25 @@ class BedFiles:
             raise Unavailable(
                 f"bed '{self.name}' was never finished: {self.endpoints} is missing; run: airbed up --name {self.name}"
             )
-        return Endpoints.model_validate_json(self.endpoints.read_text())
+        return from_json(Endpoints, self.endpoints.read_bytes())
+
+    def read_secrets(self) -> dict[str, str]:
+        """Keys that only the bed's own processes need: `fernet`, `jwt`, `email_hash_key`, `keeper`; made at first."""
+        path = self.folder / "secrets.json"
+        if not path.is_file():
+            made = {
+                "fernet": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+                "jwt": secrets.token_hex(48),
+                "email_hash_key": secrets.token_hex(32),
+                "keeper": secrets.token_hex(16),
+            }
+            write_private(path, json.dumps(made))
+        found: dict[str, str] = json.loads(path.read_text())
+        return found
 
     def write_endpoints(self, endpoints: Endpoints) -> None:
         """Replace endpoints.json."""
-        write_private(self.endpoints, endpoints.model_dump_json(indent=1))
+        write_private(self.endpoints, to_json(endpoints))
 
 
 def ensure_name_is_valid(name: str) -> str:

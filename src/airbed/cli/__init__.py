@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from airbed.cli import backfill, bench, beds, demo, doctor, info, logs, run, seed, up, xcom
+from airbed.cli import backfill, beds, bench, demo, doctor, info, logs, run, seed, up, xcom
 from airbed.cli.common import console
 
 app = typer.Typer(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import json
 import secrets
 import stat
 from pathlib import Path
@@ -21,7 +19,7 @@ from airbed.endpoints import (
 )
 from airbed.errors import Unavailable
 from airbed.settings import Settings
-from airbed.spec import BedFiles, BedSpec, bed_names, write_private
+from airbed.spec import BedFiles, BedSpec, bed_names
 from airbed.substrates.embedded import airflow, object_store, ports, postgres
 from airbed.topology import DATABASE_SERVICES, DATABASES, REGIONS
 
@@ -97,21 +95,6 @@ def make_endpoints(spec: BedSpec, files: BedFiles) -> Endpoints:
             },
         ),
     )
-
-
-def read_secrets(files: BedFiles) -> dict[str, str]:
-    """Keys that only the bed's own processes need: `fernet`, `jwt`, `email_hash_key`, `keeper`; made on first use."""
-    path = files.folder / "secrets.json"
-    if not path.is_file():
-        made = {
-            "fernet": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
-            "jwt": secrets.token_hex(48),
-            "email_hash_key": secrets.token_hex(32),
-            "keeper": secrets.token_hex(16),
-        }
-        write_private(path, json.dumps(made))
-    found: dict[str, str] = json.loads(path.read_text())
-    return found
 
 
 def make_folders(files: BedFiles) -> None:

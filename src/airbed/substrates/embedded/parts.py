@@ -10,7 +10,7 @@ from pathlib import Path
 from airbed.endpoints import Endpoints
 from airbed.settings import Settings
 from airbed.spec import BedFiles, BedSpec, write_private
-from airbed.substrates.embedded import airflow, kubernetes_parts, layout, object_store, overlay, postgres, templates
+from airbed.substrates.embedded import airflow, kubernetes_parts, object_store, overlay, postgres, templates
 from airbed.substrates.embedded.guard import MORE
 from airbed.substrates.embedded.processes import FOLDER, MARK, SERVICE
 from airbed.substrates.embedded.program import Program
@@ -46,7 +46,7 @@ def programs(
     settings: Settings, files: BedFiles, spec: BedSpec, endpoints: Endpoints, progress: Progress
 ) -> list[Program]:
     """Every program of the bed in the topology's order, with its data folder made where it is missing."""
-    environment = airflow.settings(files, spec, endpoints, layout.read_secrets(files), settings.resources)
+    environment = airflow.settings(files, spec, endpoints, files.read_secrets(), settings.resources)
     airflow.prepare(files, endpoints)
     databases = _databases(settings, files, spec, endpoints, environment, progress)
     with_project = {**environment, **_project(settings, files, spec, environment, progress)}

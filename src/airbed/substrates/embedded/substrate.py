@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from airbed.errors import Unavailable, UsageError
 from airbed.settings import Settings
 from airbed.spec import BedFiles, BedSpec
 from airbed.substrates.base import ServiceStatus
-from airbed.substrates.embedded import layout, parts, processes
+from airbed.substrates.embedded import processes
 from airbed.substrates.embedded.keeper import Keeper
 from airbed.substrates.embedded.ports import still_taken
 from airbed.substrates.embedded.program import Program
@@ -31,7 +31,7 @@ class EmbeddedSubstrate:
         self._files = files
         self._spec = spec
         self._endpoints = endpoints
-        self._keeper = Keeper(files, spec, layout.read_secrets(files)["keeper"])
+        self._keeper = Keeper(files, spec, files.read_secrets()["keeper"])
 
     @property
     def services(self) -> tuple[str, ...]:
@@ -48,8 +48,8 @@ class EmbeddedSubstrate:
             progress(f"ended {left} processes that an earlier attempt left")
         self._refuse_taken_ports()
         programs = self._programs(progress)
-        self._keeper.configure(programs, parts.common_environment(self._files, self._spec))
-        self._keeper.launch(parts.common_environment(self._files, self._spec))
+        self._keeper.configure(programs, self._environment())
+        self._keeper.launch(self._environment())
         return start_all(self._keeper, programs, progress, timeout)
 
     def mend(self, progress: Progress, timeout: float = 60) -> bool:
@@ -66,17 +66,26 @@ class EmbeddedSubstrate:
         names = {each.name for each in broken}
         programs = [replace(each, on_ready=lambda: None) for each in self._programs(progress)]
         start_all(self._keeper, programs, progress if names else lambda line: None, timeout)
+        self._await_states(names)
         return bool(names)
 
     def add(self, services: Sequence[str], progress: Progress, timeout: float = 120) -> dict[str, float]:
         """Start services that the living bed did not have before, such as Kubernetes."""
         programs = self._programs(progress)
-        self._keeper.configure(programs, parts.common_environment(self._files, self._spec))
+        self._keeper.configure(programs, self._environment())
         self._keeper.reload()
         return start_all(self._keeper, [each for each in programs if each.name in services], progress, timeout)
 
     def _programs(self, progress: Progress) -> list[Program]:
+        # What knows all parts is imported only when it is needed: `status` has to answer at once.
+        from airbed.substrates.embedded import parts
+
         return parts.programs(self._settings, self._files, self._spec, self._endpoints, progress)
+
+    def _environment(self) -> dict[str, str]:
+        from airbed.substrates.embedded import parts
+
+        return parts.common_environment(self._files, self._spec)
 
     def _refuse_taken_ports(self) -> None:
         purposes = {port: purpose for purpose, port in self._spec.ports.items()}
@@ -181,7 +190,7 @@ class EmbeddedSubstrate:
             "kwok": "kwok",
         }
         purpose = service if self._is_database(service) else purposes.get(service)
-        return f"{layout.LOOPBACK}:{self._spec.ports[purpose]}" if purpose else ""
+        return f"127.0.0.1:{self._spec.ports[purpose]}" if purpose else ""
 
     def stop(self, service: str) -> None:
         """Stop a service and end all its processes; it stays down until `start`."""
@@ -248,13 +257,22 @@ class EmbeddedSubstrate:
         for service in services:
             self.stop(service)
         programs = self._programs(progress)
-        self._keeper.configure(programs, parts.common_environment(self._files, self._spec))
+        self._keeper.configure(programs, self._environment())
         for service in services:
             self._keeper.replace(service)
         start_all(self._keeper, [each for each in programs if each.name in services], progress, 60)
 
     def _await(self, program: Program, timeout: float) -> None:
         wait_ready(self._keeper, program, time.monotonic() + timeout)
+        self._await_states({program.name})
+
+    def _await_states(self, services: Collection[str], timeout: float = 10) -> None:
+        """The keeper calls a service running after a second; one that works before that is not shown as starting."""
+        deadline = time.monotonic() + timeout
+        while any(row["statename"] == "STARTING" for name, row in self._keeper.info().items() if name in services):
+            if time.monotonic() > deadline:
+                raise Unavailable(f"of {', '.join(services)} some do not stay up; see {self._keeper.log}")
+            time.sleep(0.05)
 
     def _program(self, service: str) -> Program:
         self._ensure_known(service)
