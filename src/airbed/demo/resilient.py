@@ -54,7 +54,13 @@ SCENARIOS = [
         "6 services down for good",
         CAP,
         _over,
-        Expected("failed", success=94, hard=6, tries=dict.fromkeys(range(6), 3), error=r"100 items: success 94, soft 0, hard 6"),
+        Expected(
+            "failed",
+            success=94,
+            hard=6,
+            tries=dict.fromkeys(range(6), 3),
+            error=r"100 items: success 94, soft 0, hard 6",
+        ),
     ),
     Scenario(
         BY_POLICY,

@@ -190,4 +190,6 @@ def _quote(text: str) -> str:
         return f"'{text}'"
     if '"' not in text:
         return f'"{text}"'
-    raise Unavailable(f"a setting of the bed holds both kinds of quotes, which supervisor cannot carry: {text[:40]}...")
+    raise Unavailable(
+        "a setting of the bed holds both kinds of quotes, which supervisor cannot carry; leave one kind out"
+    )
