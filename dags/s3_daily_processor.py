@@ -96,7 +96,7 @@ def s3_daily_processor() -> None:
         metrics.send(summary, dag_id=ti.dag_id)
         done = [each.value for each in summary.of(Kind.SUCCESS)]
         rows = {name: sum(each[name] for each in done) for name in ("rows_processed", "rows_dropped")}
-        log.info("%s: %s rows processed, %s dropped", run_day(get_current_context()), *rows.values())
+        log.info("%s rows processed, %s dropped", *rows.values())
         return {**summary.check(max_failed=MAX_FAILURES), **rows}
 
     files = list_files()
