@@ -224,6 +224,8 @@ def _add_kubernetes(bed: Bed, progress: Progress) -> None:
 def stop(bed: Bed) -> int:
     """End all processes of a bed and keep its data; returns how many there were."""
     with _locked(bed.files, lambda line: None):
+        # Another command may have changed it while this one waited.
+        bed.spec = bed.files.read_spec()
         ended = bed.substrate.halt()
         bed.spec.state = "stopped"
         bed.files.write_spec(bed.spec)

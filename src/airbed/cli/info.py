@@ -72,6 +72,8 @@ def _print_status(bed: Bed, services: list[Any], broken: list[dict[str, str]]) -
         f"bed '{bed.name}'   Airflow {bed.endpoints.airflow.url}   retry delays divided by {bed.spec.time_scale:g}"
     )
     output.print(table)
+    if any(each.state == "unkept" for each in services):
+        output.print(f"[red]the process keeper is gone;[/red] bring it back with: airbed up --name {bed.name}")
     for error in broken:
         output.print(f"[red]does not load:[/red] {error['file']}: {error['error']}", soft_wrap=True)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -193,12 +194,16 @@ def _ready(service: str, endpoints: Endpoints) -> Callable[[], bool]:
 
     def others() -> bool:
         # Not the API's word, which comes seconds later. A heartbeat from before now may be that of a dead predecessor.
+        # A login costs more than the question, so it is asked a few times on one connection.
         with postgres.connect(endpoints.databases[METADATA.service]) as connection:
-            beat = connection.execute(
-                "SELECT 1 FROM job WHERE job_type = %s AND state = 'running' AND latest_heartbeat >= %s",
-                [job[service], since],
-            ).fetchone()
-        return beat is not None
+            for _ in range(8):
+                if connection.execute(
+                    "SELECT 1 FROM job WHERE job_type = %s AND state = 'running' AND latest_heartbeat >= %s",
+                    [job[service], since],
+                ).fetchone():
+                    return True
+                time.sleep(0.25)
+        return False
 
     return api_server if service == "api-server" else others
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from airbed.errors import Unavailable
 from airbed.substrates.embedded.program import Program
 from airbed.topology import BUCKETS
 
+LOOPBACK = "127.0.0.1"
 # weed opens a gRPC twin for each part; any port left out would be a fixed default that two beds fight over.
 PORTS = (
     "s3",
@@ -24,12 +26,18 @@ PORTS = (
 def program(engine: str, endpoint: S3Endpoint, ports: Mapping[str, int], data: Path) -> Program:
     """The S3 service of a bed; ready when it serves the bed's buckets."""
     command = _moto(ports) if engine == "moto" else _seaweedfs(ports, data)
+
+    def ready() -> bool:
+        # Making a client is dear, and asks in vain until somebody listens.
+        socket.create_connection((LOOPBACK, ports["s3"]), timeout=5).close()
+        return ensure_buckets(endpoint)
+
     return Program(
         name="s3",
         command=command,
         directory=data,
         environment={"AWS_ACCESS_KEY_ID": endpoint.access_key, "AWS_SECRET_ACCESS_KEY": endpoint.secret_key},
-        ready=lambda: ensure_buckets(endpoint),
+        ready=ready,
     )
 
 

@@ -168,7 +168,7 @@ def signal_all(pids: Iterable[int], number: int) -> None:
             continue
 
 
-def sweep(mark: str, service: str | None = None, without: Collection[str] = (), timeout: float = 10) -> int:
+def sweep(mark: str, service: str | None = None, without: Collection[str] = (), timeout: float = 30) -> int:
     """SIGKILL every process of a bed or service until none is left; returns how many were ended.
 
     Raises TimeoutError when some are still there after `timeout` seconds.
