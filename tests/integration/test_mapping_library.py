@@ -92,6 +92,14 @@ def test_a_rerun_with_a_shorter_list(bed: Any, run_dag: Any, expected: int | Non
     assert found["work"] == [[0, "success", 2, None, None], [1, "success", 2, {"v": "value"}, None], *removed]
 
 
+def test_a_rerun_whose_listing_fails(bed: Any, run_dag: Any) -> None:
+    first = run_dag("mapping_outcomes", conf={"kinds": ["value", "zero"], "then": "boom"})
+    assert [each[1] for each in told(first)["work"]] == ["success", "success"]
+    bed.airflow.clear("mapping_outcomes", first.run_id)
+    assert told(finish_run(bed, "mapping_outcomes", first.run_id))["work"] == []
+
+
+@pytest.mark.timeout(1000)
 def test_500_instances_take_three_requests(run_dag: Any) -> None:
     found = told(run_dag("mapping_outcomes_500", timeout=900))
     assert (found["found"], found["wrong"]) == (500, [])

@@ -74,12 +74,12 @@ class Requests:
 
 @dag(**SETTINGS, params={"kinds": ["value"], "then": None, "expected": None})
 def mapping_outcomes() -> None:
-    """`kinds` maps over these ends (null: the listing fails), `then` replaces them in a rerun, `expected` the count."""
+    """`kinds` are the ends (null: the listing fails), `then` a rerun's ("boom": it fails), `expected` a count."""
 
     @task(retries=0)
     def kinds(params: dict[str, Any], ti: Any = None) -> list[str]:
         listed = params["then"] if params["then"] is not None and ti.try_number > 1 else params["kinds"]
-        if listed is None:
+        if listed in (None, "boom"):
             raise AirflowFailException("nothing can be listed")
         return listed
 
