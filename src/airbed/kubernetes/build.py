@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -128,7 +128,7 @@ def build(settings: Settings, progress: Progress) -> Tools:
         with tempfile.TemporaryDirectory(prefix=".build-", dir=home) as temporary:
             go = toolchain(settings.cache, go_version_needed(infra), progress)
             result = Path(temporary) / "result"
-            _build_into(result, infra, go, progress)
+            _build_into(result, infra, replace(go, temporary=Path(temporary)), progress)
             result.chmod(0o755)
             result.rename(home / key(infra))
     finally:

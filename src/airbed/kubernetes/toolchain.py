@@ -26,11 +26,16 @@ USUAL = ("/usr/local/go/bin/go", "/usr/lib/go/bin/go")
 
 @dataclass(frozen=True)
 class Toolchain:
-    """A `go` command; `cache` holds the Go caches of a user without a home folder."""
+    """A `go` command.
+
+    `cache` holds the Go caches of a user without a home folder; `temporary` is where a build works (None: the system's
+    folder, where a killed build would leave its files).
+    """
 
     go: Path
     version: str
     cache: Path
+    temporary: Path | None = None
 
     def environment(self) -> dict[str, str]:
         """The caller's environment (Go caches, module proxy) without what would change the result of a build."""
@@ -40,6 +45,8 @@ class Toolchain:
         if not environment.get("HOME"):
             environment.setdefault("GOPATH", str(self.cache / "gopath"))
             environment.setdefault("GOCACHE", str(self.cache / "gocache"))
+        if self.temporary is not None:
+            environment["GOTMPDIR"] = str(self.temporary)
         return environment
 
     def run(self, arguments: Sequence[str], folder: Path, progress: Progress = lambda _: None) -> str:
