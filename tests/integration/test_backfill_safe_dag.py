@@ -22,6 +22,8 @@ DAYS, ITEMS = 14, 30
 INSTANCES_CAP, RUNS_CAP = 20, 2
 LONG = 1800  # seconds that a range of days may take on a busy machine
 
+pytestmark = pytest.mark.timeout(LONG + 120)
+
 NewDays = Callable[[int], list[date]]
 
 
