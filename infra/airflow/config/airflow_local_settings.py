@@ -154,6 +154,27 @@ def warm_scheduler() -> None:
         gc.enable()
 
 
+def end_predecessor() -> None:
+    """Mark the scheduler before this one as ended, in the metadata database.
+
+    A bed has one scheduler, so whatever stands there as running is dead. Airflow finds that out only when its heartbeat
+    is older than `scheduler_health_check_threshold`, and takes its instances over then. A small threshold would do the
+    same, and on a busy machine a living scheduler would take itself for dead and reset its own tasks (Airflow 3.3.2).
+    """
+    url = os.environ.get("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "")
+    if not url.startswith("postgresql+psycopg2://"):
+        return
+    # Without a database Airflow itself ends with a better message than this could give.
+    with contextlib.suppress(Exception):
+        import psycopg2
+
+        with contextlib.closing(psycopg2.connect(url.replace("+psycopg2", "", 1), connect_timeout=5)) as database:
+            database.autocommit = True
+            database.cursor().execute(
+                "UPDATE job SET state = 'failed' WHERE job_type = 'SchedulerJob' AND state = 'running'"
+            )
+
+
 def warm_plugins() -> None:
     """Load the plugins that each task would load by itself (10 of about 100 ms a task), once Airflow is whole.
 
@@ -177,5 +198,6 @@ def warm_plugins() -> None:
 if {"scheduler", "api-server"} & set(sys.argv):
     gc.set_threshold(50_000, 25, 100)
 if "scheduler" in sys.argv:
+    end_predecessor()
     warm_scheduler()
     warm_plugins()

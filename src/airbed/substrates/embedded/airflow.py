@@ -25,9 +25,11 @@ ADMIN = "admin"
 
 # How quickly Airflow notices what died. Its own defaults (minutes) would make each fault test wait as long.
 _RECOVERY = {
-    "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
+    "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "90",
     "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
-    "SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
+    # Not less: on a busy machine a living scheduler would take itself for dead and reset its own tasks. A new one ends
+    # its predecessor at once (infra/airflow/config).
+    "SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "120",
     "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
     "SCHEDULER__JOB_HEARTBEAT_SEC": "2",
     "SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
