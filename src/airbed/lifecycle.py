@@ -265,15 +265,17 @@ def _marks(files: BedFiles) -> set[str]:
 
 def _remove(files: BedFiles, progress: Progress) -> tuple[int, int, list[int]]:
     """End and delete; returns how many processes were ended, how many ports are free, and the ports that are not."""
-    marks, ports = _marks(files), set[int]()
+    marks, ports, sockets = _marks(files), set[int](), dict[str, int]()
     try:
         spec = files.read_spec()
         marks.add(spec.mark)
         ports = set(spec.ports.values())
+        sockets = spec.ports
     except Unavailable as error:
         if files.exists():
             progress(f"{error}: its processes are found by their folder")
     ended = sum(EmbeddedSubstrate.sweep_mark(mark, files.name) for mark in marks)
+    object_store.remove_sockets(sockets)
     # None of the bed's processes is left: a port that stays taken went to another program while the bed was stopped.
     taken = still_taken(ports)
     if taken:

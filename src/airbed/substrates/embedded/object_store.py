@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import socket
 import sys
@@ -39,6 +40,22 @@ def program(engine: str, endpoint: S3Endpoint, ports: Mapping[str, int], data: P
         environment={"AWS_ACCESS_KEY_ID": endpoint.access_key, "AWS_SECRET_ACCESS_KEY": endpoint.secret_key},
         ready=ready,
     )
+
+
+def remove_sockets(ports: Mapping[str, int], folder: Path = Path("/tmp")) -> int:
+    """Delete the Unix sockets of a SeaweedFS that has ended; returns how many there were.
+
+    SeaweedFS 4.48 makes one beside each port, in /tmp whatever TMPDIR says, and leaves them there.
+    """
+    found = [
+        path for purpose in PORTS if purpose in ports for path in folder.glob(f"seaweedfs-*-{ports[purpose]}.sock")
+    ]
+    removed = 0
+    for path in found:
+        with contextlib.suppress(OSError):
+            path.unlink()
+            removed += 1
+    return removed
 
 
 def ensure_buckets(endpoint: S3Endpoint) -> bool:
