@@ -16,7 +16,7 @@ from airbed.bed import Bed
 from airbed.errors import Unavailable, UsageError
 from airbed.settings import Settings
 from airbed.spec import BedFiles, BedSpec, bed_names
-from airbed.substrates.embedded import layout, overlay, processes
+from airbed.substrates.embedded import layout, object_store, overlay, processes
 from airbed.substrates.embedded.ports import still_taken
 from airbed.substrates.embedded.substrate import EmbeddedSubstrate
 from airbed.topology import KUBERNETES_SERVICES, POOLS
