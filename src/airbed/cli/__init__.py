@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import Annotated
 
@@ -46,6 +47,8 @@ def main() -> None:
     """Run the command line; errors end as one line and an exit code, a traceback only with --debug."""
     from airbed.errors import AirbedError
 
+    # As Ctrl-C: what was begun is ended before airbed goes.
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         app()
     except AirbedError as error:
@@ -65,6 +68,10 @@ def main() -> None:
     except KeyboardInterrupt:
         console.print("interrupted")
         sys.exit(130)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _one_line(error: Exception) -> str:
