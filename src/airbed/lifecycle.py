@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 
 from airbed.bed import Bed
 from airbed.errors import Unavailable, UsageError
+from airbed.request import Request
 from airbed.settings import Settings
 from airbed.spec import BedFiles, BedSpec, bed_names
 from airbed.substrates.embedded import layout, object_store, overlay, processes
@@ -24,30 +25,6 @@ from airbed.userdags import ensure_input_is_valid, notices, of_bed, wants_kubern
 
 Progress = Callable[[str], None]
 LEAST_FREE_BYTES = 2_000_000_000
-
-
-@dataclass(frozen=True)
-class Request:
-    """What `airbed up` was asked for. None: not said, so an existing bed keeps what it has.
-
-    `kubernetes` None means: with it for the six patterns, for other DAGs only if one names a Kubernetes connection.
-    """
-
-    name: str
-    dags: list[str] | None = None
-    project: str | None = None
-    env_file: str | None = None
-    s3: str | None = None
-    kubernetes: bool | None = None
-    time_scale: float | None = None
-    schedules: bool | None = None
-    allow_external: list[str] | None = None
-
-    def said(self) -> dict[str, object]:
-        """The options that were given, without the name and Kubernetes."""
-        return {
-            key: value for key, value in vars(self).items() if value is not None and key not in ("name", "kubernetes")
-        }
 
 
 @dataclass

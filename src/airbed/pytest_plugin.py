@@ -65,7 +65,8 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def _session_bed(request: pytest.FixtureRequest) -> Iterator[Bed]:
     from airbed.bed import Bed
-    from airbed.lifecycle import Request, down, up
+    from airbed.lifecycle import down, up
+    from airbed.request import Request
     from airbed.settings import load_settings
     from airbed.spec import BedFiles
 
@@ -100,7 +101,8 @@ def bed(request: pytest.FixtureRequest, _session_bed: Bed) -> Iterator[Bed]:
 
 
 def _add_kubernetes(bed: Bed, say: Callable[[str], None]) -> None:
-    from airbed.lifecycle import Request, up
+    from airbed.lifecycle import up
+    from airbed.request import Request
 
     changed, _ = up(bed.settings, Request(bed.name, kubernetes=True), say)
     bed.spec = changed.spec

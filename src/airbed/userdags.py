@@ -16,7 +16,7 @@ from airbed.spec import BedSpec
 from airbed.topology import REGIONS, S3_CONN_ID, Pool
 
 if TYPE_CHECKING:
-    from airbed.lifecycle import Request
+    from airbed.request import Request
     from airbed.userconnections import Connection
 
 CONNECTION = "AIRFLOW_CONN_"

@@ -17,7 +17,7 @@ import pytest
 from airbed import lifecycle
 from airbed.errors import AirbedError, Unavailable, UsageError
 from airbed.kubernetes import build
-from airbed.lifecycle import Request
+from airbed.request import Request
 from airbed.settings import Settings
 from airbed.spec import BedFiles
 

@@ -6,7 +6,7 @@ import pytest
 
 from airbed import userdags
 from airbed.errors import UsageError
-from airbed.lifecycle import Request
+from airbed.request import Request
 from airbed.spec import BedSpec
 
 DAG = "from airflow.sdk import dag\n"

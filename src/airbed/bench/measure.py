@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from airbed.bench.usage import cpu_seconds, memory_by_service
 from airbed.errors import RunFailed
-from airbed.lifecycle import Request, down, every_name, up
+from airbed.lifecycle import down, every_name, up
+from airbed.request import Request
 from airbed.settings import Settings
 
 if TYPE_CHECKING:

@@ -76,8 +76,8 @@ def up(
       airbed up --project ~/astro-project --time-scale 60
     """
     from airbed.errors import UsageError
-    from airbed.lifecycle import Request
     from airbed.lifecycle import up as bring_up
+    from airbed.request import Request
     from airbed.settings import load_settings
 
     for part in [*(with_part or []), *(without_part or [])]:

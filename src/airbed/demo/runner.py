@@ -9,7 +9,8 @@ from airbed.bed import Bed
 from airbed.demo.scenario import Row, Scenario, play
 from airbed.errors import AirbedError, UsageError
 from airbed.kubernetes.build import build, tools
-from airbed.lifecycle import Request, up
+from airbed.lifecycle import up
+from airbed.request import Request
 from airbed.reset import reset
 from airbed.settings import Settings
 from airbed.spec import BedFiles
