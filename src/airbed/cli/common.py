@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from airbed.bed import Bed
 
 console = Console(stderr=True, highlight=False)
-output = Console(highlight=False)
+# A file or a pipe has no width of its own: tables there are as wide as they need.
+output = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 
 NameOption = Annotated[
     str | None, typer.Option("--name", "-n", help="The bed (default: AIRBED_BED, else 'bed').", show_default=False)

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from airbed.bed import Bed
     from airbed.demo.scenario import Row
 
+HEAD = f"{'run':<8}{'n':>4}{'success':>9}{'soft':>6}{'hard':>6}{'skipped':>9}{'at once':>10}{'s':>8}  verdict"
+
 
 def register(app: typer.Typer) -> None:
     """Add the command of this file."""
@@ -56,19 +58,23 @@ def _line(row: Row) -> str:
 
 
 def _print_table(bed: Bed, rows: list[Row]) -> None:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("DAG", overflow="fold")
-    table.add_column("injected", overflow="fold")
-    for column in ("run", "n", "success", "soft", "hard", "skipped", "at once", "s", "verdict"):
-        table.add_column(column, justify="left" if column in ("run", "verdict") else "right", no_wrap=True)
+    """One row a scenario; on a narrow terminal what was injected stands above the numbers."""
+    dag = max(len(row.dag_id) for row in rows) + 2
+    injected = max(len(row.injected) for row in rows) + 2
+    wide = output.width >= dag + injected + len(HEAD)
+    output.print(f"[bold]{'DAG':<{dag}}{'injected':<{injected}}{HEAD}[/bold]" if wide else f"[bold]{HEAD}[/bold]")
     for row in rows:
-        counts = (row.instances, row.success, row.soft, row.hard, row.skipped)
         verdict = "[green]ok[/green]" if row.ok else "[red]NOT OK[/red]"
         at_once = f"{row.max_running} of {row.cap}"
-        table.add_row(row.dag_id, row.injected, row.state, *map(str, counts), at_once, f"{row.seconds:.1f}", verdict)
-    output.print(table)
+        numbers = (
+            f"{row.state:<8}{row.instances:>4}{row.success:>9}{row.soft:>6}{row.hard:>6}{row.skipped:>9}"
+            f"{at_once:>10}{row.seconds:>8.1f}  {verdict}"
+        )
+        if wide:
+            output.print(f"{row.dag_id:<{dag}}{row.injected:<{injected}}{numbers}")
+        else:
+            output.print(f"{row.dag_id}: {row.injected}", soft_wrap=True)
+            output.print(numbers)
     for row in rows:
         if not row.ok:
             console.print(f"[red]{row.dag_id}, {row.scenario}:[/red] {row.why}", soft_wrap=True)
