@@ -136,11 +136,11 @@ def test_the_caps_hold_in_catch_up(bed: Any, new_days: NewDays) -> None:
         until(lambda: all(each.end_date for each in bed.metadata.attempts(DAG)), "nothing runs any more")
         runs = caught_up()
         attempts = bed.metadata.attempts(DAG, [run.run_id for run in runs])
-        for run in runs[DAYS:]:
-            if not run.ended:
-                bed.airflow.set_run_state(DAG, run.run_id, "failed")
-            bed.airflow.delete_run(DAG, run.run_id)
         assert bed.metadata.dag(DAG).is_paused
+        # In the database: the API takes a run's lock from the scheduler, which can be longer than a request lives.
+        with bed.database("metadata") as connection:
+            surplus = [run.run_id for run in runs[DAYS:]]
+            connection.execute("DELETE FROM dag_run WHERE dag_id = %s AND run_id = ANY(%s)", [DAG, surplus])
 
     assert caught_up() == runs[:DAYS]
     assert {run.run_type for run in runs} == {"scheduled"}
