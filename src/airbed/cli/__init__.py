@@ -47,8 +47,10 @@ def main() -> None:
     """Run the command line; errors end as one line and an exit code, a traceback only with --debug."""
     from airbed.errors import AirbedError
 
-    # As Ctrl-C: what was begun is ended before airbed goes.
-    signal.signal(signal.SIGTERM, _interrupt)
+    # What was begun is ended before airbed goes. SIGINT too: a shell without job control starts a command in the
+    # background with it ignored, and Python leaves that so.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     try:
         app()
     except AirbedError as error:
