@@ -28,6 +28,8 @@ def from_json(kind: type[Record], text: str | bytes) -> Record:
 
 def _value(kind: Any, value: Any, where: str) -> Any:  # noqa: PLR0911
     origin, arguments = get_origin(kind), get_args(kind)
+    if kind is Any:
+        return value
     if is_dataclass(kind):
         return _record(kind, value, where)
     if origin in (Union, types.UnionType):

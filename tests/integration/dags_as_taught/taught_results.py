@@ -6,16 +6,29 @@ how its instance ends; one retry instead of two; the verdict is returned instead
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timedelta
 from typing import Any
 
 from airflow.sdk import dag, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+ENDED = {"success", "failed", "skipped"}
+
+
+def wait_for_the_others(ti: Any) -> None:
+    """Return when every other instance of this task has ended."""
+    own = f"{ti.task_id}_{ti.map_index}"
+    while True:
+        states = ti.get_task_states(dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id])[ti.run_id]
+        if all(state in ENDED for key, state in states.items() if key != own):
+            return
+        time.sleep(0.2)
+
 
 @dag(schedule=None, start_date=datetime(2026, 1, 1), catchup=False, params={"items": ["ok"]})
 def taught_results() -> None:
-    """Items: ok, none, skip, fail, late (its first try fails, so it ends last); null: the listing fails."""
+    """Items: ok, none, skip, fail, late (fails once, then ends after all others); null: the listing fails."""
 
     @task
     def get_items(params: dict[str, Any]) -> list[str]:
@@ -29,8 +42,10 @@ def taught_results() -> None:
             raise AirflowFailException("hard")
         if item == "skip":
             raise AirflowSkipException("not today")
-        if item == "late" and ti.try_number == 1:
-            raise ValueError("heals")
+        if item == "late":
+            if ti.try_number == 1:
+                raise ValueError("heals")
+            wait_for_the_others(ti)
         return None if item == "none" else f"{item} {ti.map_index}"
 
     @task(trigger_rule="all_done")

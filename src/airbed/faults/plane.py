@@ -1,0 +1,133 @@
+"""Inject faults into a bed and take them back, for certain."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airbed.errors import AirbedError, Unavailable, UsageError
+from airbed.faults import registry
+from airbed.faults.ledger import Entry, Ledger
+from airbed.faults.model import Fault
+
+if TYPE_CHECKING:
+    from airbed.bed import Bed
+
+BY_HAND = "by hand"
+
+
+@dataclass(frozen=True)
+class Undone:
+    """A fault that was taken back. `fired`: how often it hit (None: not countable, or its counter did not answer)."""
+
+    entry: Entry
+    fired: int | None
+
+
+class FaultPlane:
+    """The faults of one bed. `inject` writes the undo to the disk before anything changes."""
+
+    def __init__(self, bed: Bed, owner: str = BY_HAND) -> None:
+        self._bed = bed
+        self._owner = owner
+        self._ledger = Ledger(bed.folder)
+
+    def active(self) -> list[Entry]:
+        """Everything injected and not taken back, oldest first, whoever injected it."""
+        return self._ledger.entries()
+
+    def inject(self, fault: Fault, *, confirm: bool = True) -> Entry:
+        """Bring a fault into force; returns its entry, whose `id` is for `undo`.
+
+        `confirm` waits until a real client would meet it. When applying or confirming fails, the fault is undone before
+        the error is raised.
+        """
+        fault.check(self._bed)
+        entry = self._ledger.add(lambda key: self._entry(fault, key))
+        try:
+            fault.apply(self._bed, entry.plan)
+            if fault.momentary:
+                self._ledger.remove(entry.id)
+                return entry
+            if confirm:
+                fault.confirm(self._bed, entry.plan)
+        except BaseException:
+            self.undo(entry.id)
+            raise
+        entry.state = "active"
+        self._ledger.update(entry)
+        return entry
+
+    def _entry(self, fault: Fault, key: str) -> Entry:
+        plan = fault.plan(self._bed, f"airbed-{key}")
+        parameters = fault.model_dump(mode="json", exclude_defaults=True)
+        return Entry(key, fault.kind, parameters, plan, self._owner, os.getpid())
+
+    def fired(self, entry: Entry) -> int | None:
+        """How often a fault has hit something so far; None when that cannot be counted."""
+        return _fault_of(entry).fired(self._bed, entry.plan)
+
+    def undo(self, entry_id: str) -> Undone:
+        """Take one fault back; UsageError when there is none of that id, Unavailable when it cannot be undone now."""
+        entry = next((each for each in self._ledger.entries() if each.id == entry_id), None)
+        if entry is None:
+            known = ", ".join(each.id for each in self._ledger.entries()) or "none"
+            raise UsageError(f"bed '{self._bed.name}' has no fault '{entry_id}'; it has: {known}")
+        fault = _fault_of(entry)
+        fired = _count(lambda: fault.fired(self._bed, entry.plan))
+        entry.state = "undoing"
+        self._ledger.update(entry)
+        try:
+            fault.undo(self._bed, entry.plan)
+        except Exception as error:
+            entry.state, entry.problem = "stuck", " ".join(str(error).split()) or type(error).__name__
+            self._ledger.update(entry)
+            raise Unavailable(
+                f"fault {entry.id} ({entry.kind}) of bed '{self._bed.name}' was not undone: {entry.problem};"
+                f" try again: airbed fault clear {entry.id} --name {self._bed.name}"
+            ) from error
+        self._ledger.remove(entry.id)
+        return Undone(entry, fired)
+
+    def clear(self, owner: str | None = None) -> list[Undone]:
+        """Take back every fault, or those of one owner; one that cannot be undone does not keep the others.
+
+        Raises Unavailable at the end when some are stuck.
+        """
+        wanted = [each for each in self._ledger.entries() if owner in (None, each.owner)]
+        # The youngest first within an order: what lies on top of another goes before it.
+        wanted.sort(key=lambda each: (registry.kind(each.kind).undo_order, -int(each.id[1:])))
+        undone, problems = [], []
+        for entry in wanted:
+            try:
+                undone.append(self.undo(entry.id))
+            except AirbedError as error:
+                problems.append(str(error))
+        if problems:
+            raise Unavailable("; ".join(problems))
+        return undone
+
+    @contextmanager
+    def injected(self, fault: Fault) -> Iterator[Entry]:
+        """The fault in force for the time of a `with` block."""
+        entry = self.inject(fault)
+        try:
+            yield entry
+        finally:
+            if any(each.id == entry.id for each in self._ledger.entries()):
+                self.undo(entry.id)
+
+
+def _fault_of(entry: Entry) -> Fault:
+    return registry.make(entry.kind, entry.parameters)
+
+
+def _count(ask: Callable[[], int | None]) -> int | None:
+    try:
+        return ask()
+    except Exception:
+        # Whatever keeps it from counting must not keep the fault from being undone.
+        return None

@@ -1,0 +1,1 @@
+"""Faults of the level `platform`, one file a kind."""

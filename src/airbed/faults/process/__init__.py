@@ -1,0 +1,1 @@
+"""Faults of the level `process`, one file a kind."""

@@ -1,0 +1,1 @@
+"""Faults of the level `protocol`, one file a kind."""

@@ -1,0 +1,1 @@
+"""Faults of the level `task`, one file a kind."""
