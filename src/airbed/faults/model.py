@@ -18,8 +18,8 @@ class Fault(BaseModel, ABC):
     """One fault with its parameters; each subclass that sets `kind` is a kind that users can name.
 
     `kind` is `<what>.<does>`, such as `s3.error`; `summary` one line; `example` parameters that work on a bed of the
-    six patterns. Each field has a `description`, with its unit. `momentary` faults (a kill) have nothing to undo: they are
-    done when `apply` returns. `undo_order` decides who is undone first when all are: lower first.
+    six patterns. Each field has a `description`, with its unit. `momentary` faults (a kill) have nothing to undo: they
+    are done when `apply` returns. `undo_order` decides who is undone first when all are: lower first.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
