@@ -59,4 +59,4 @@ kubernetes: $(READY) ## build the Kubernetes tools into the cache (about 8 minut
 
 clean: ## take all beds down; delete .venv, reports and the caches of airbed
 	@if [ -x $(AIRBED) ]; then $(AIRBED) down --all && $(AIRBED) cache rm; fi
-	@rm -rf $(VENV) reports .mypy_cache .ruff_cache .pytest_cache
+	@rm -rf $(VENV) reports .mypy_cache .ruff_cache .pytest_cache .hypothesis
