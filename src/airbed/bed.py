@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from airbed.clients.airflow import AirflowClient
     from airbed.clients.director import DirectorClient
     from airbed.clients.metadata import Metadata
+    from airbed.clients.toxiproxy import ToxiproxyClient
     from airbed.substrates.embedded.substrate import EmbeddedSubstrate
 
 
@@ -89,6 +90,18 @@ class Bed:
         from airbed.clients.director import DirectorClient
 
         return DirectorClient(self.endpoints.director)
+
+    @cached_property
+    def toxiproxy(self) -> ToxiproxyClient:
+        """The proxies between tasks and services; Unavailable when the bed has none."""
+        from airbed.clients.toxiproxy import ToxiproxyClient
+
+        if self.endpoints.toxiproxy is None:
+            raise Unavailable(
+                f"bed '{self.name}' has no Toxiproxy, its tasks reach services directly: see `airbed doctor` for Go,"
+                f" then make the bed anew: airbed down --name {self.name}, airbed up --name {self.name}"
+            )
+        return ToxiproxyClient(self.endpoints.toxiproxy)
 
     def kubernetes(self, cluster: str | None = None) -> Any:
         """A kubernetes.client.ApiClient with the rights of one region's account, or with all rights."""

@@ -53,11 +53,17 @@ class S3Endpoint:
 
 @dataclass
 class AirflowEndpoint:
-    """The API server (UI, REST, execution API) and the login."""
+    """The API server (UI, REST, execution API) and the login; `task_url` is the way of the tasks (None: the same)."""
 
     url: str
     user: str
     password: str
+    task_url: str | None = None
+
+    @property
+    def execution_url(self) -> str:
+        """The execution API as tasks reach it."""
+        return f"{self.task_url or self.url}/execution/"
 
 
 @dataclass
@@ -90,7 +96,10 @@ class KubernetesEndpoint:
 
 @dataclass
 class Endpoints:
-    """Everything a client of one bed needs. `databases` is keyed by service name, `kubernetes.regions` by cluster."""
+    """Everything a client of one bed needs. `databases` is keyed by service name, `kubernetes.regions` by cluster.
+
+    `toxiproxy` is the URL of its API, None when the bed has none and tasks go directly.
+    """
 
     bed: str
     mark: str
@@ -100,6 +109,7 @@ class Endpoints:
     airflow: AirflowEndpoint
     director: DirectorEndpoint
     kubernetes: KubernetesEndpoint
+    toxiproxy: str | None = None
 
 
 def airflow_connections(endpoints: Endpoints) -> dict[str, dict[str, object]]:

@@ -75,7 +75,7 @@ def up(settings: Settings, request: Request, progress: Progress) -> tuple[Bed, C
             came = _again(settings, files, spec, progress)
         else:
             progress(f"creating bed '{request.name}'")
-            _create(settings, files, request)
+            _create(settings, files, request, progress)
             came = Came("created", 0, _bring_up(settings, files, progress))
         bed = Bed(settings, files)
         if not bed.spec.kubernetes and _wants_kubernetes(bed, request):
@@ -125,17 +125,30 @@ def _existing(settings: Settings, files: BedFiles, request: Request, progress: P
     return spec
 
 
-def _create(settings: Settings, files: BedFiles, request: Request) -> None:
+def _create(settings: Settings, files: BedFiles, request: Request, progress: Progress) -> None:
     spec = BedSpec(name=request.name, **request.said())  # type: ignore[arg-type]
     if request.time_scale is None and not (request.dags or request.project):
         spec.time_scale = 100
     spec.kubernetes = _wants(request, spec) and _kubernetes_is_built(settings)
+    spec.tcp_faults = _toxiproxy_can_be(settings, progress)
     layout.make_folders(files)
     # Two beds that start at once must not be given the same ports.
     with FileLock(settings.beds / ".ports.lock", timeout=30):
         spec.ports = layout.allocate_ports(settings, spec)
         files.write_spec(spec)
     files.write_endpoints(layout.make_endpoints(spec, files))
+
+
+def _toxiproxy_can_be(settings: Settings, progress: Progress) -> bool:
+    """Whether the bed gets Toxiproxy, which is built when it is missing. All but TCP faults works without."""
+    from airbed.toxiproxy import build
+
+    try:
+        build.build(settings, progress)
+    except Unavailable as error:
+        progress(f"tasks reach services directly, and tcp.* faults are refused on this bed: {error}")
+        return False
+    return True
 
 
 def _bring_up(settings: Settings, files: BedFiles, progress: Progress) -> dict[str, float]:

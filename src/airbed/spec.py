@@ -29,7 +29,8 @@ class BedSpec:
     `mark` is in the environment of each of its processes. `time_scale` divides retry delays (1: as written in the DAG).
     `schedules` lets DAGs start runs by themselves; otherwise a run exists only because somebody asked for it.
     `ports` are the loopback ports by purpose. `state` is `creating` until the bed was healthy once; `unreadable` is
-    never written, it stands for a file that cannot be read.
+    never written, it stands for a file that cannot be read. `tcp_faults` says that tasks reach every service through
+    Toxiproxy; without it (no Go to build it with, or a bed of an earlier airbed) they go directly.
     """
 
     name: str
@@ -45,6 +46,7 @@ class BedSpec:
     time_scale: float = 1
     schedules: bool = False
     parallelism: int = 24
+    tcp_faults: bool = False
     allow_external: list[str] = field(default_factory=list)
     ports: dict[str, int] = field(default_factory=dict)
 
@@ -63,6 +65,7 @@ class BedFiles:
         self.postgres = self.folder / "postgres"
         self.s3 = self.folder / "s3"
         self.director = self.folder / "director"
+        self.toxiproxy = self.folder / "toxiproxy"
         self.kubernetes = self.folder / "kubernetes"
         self.supervisor_conf = self.folder / "supervisord.conf"
         self.lock = settings.beds / f".{name}.lock"

@@ -92,8 +92,18 @@ POOLS = (
 AIRFLOW_SERVICES = ("api-server", "scheduler", "dag-processor", "triggerer")
 KUBERNETES_SERVICES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok")
 DATABASE_SERVICES = tuple(database.service for database in DATABASES)
-CORE_SERVICES = (*DATABASE_SERVICES, "s3", "director", *AIRFLOW_SERVICES)
+CORE_SERVICES = (*DATABASE_SERVICES, "s3", "director", "toxiproxy", *AIRFLOW_SERVICES)
 SERVICES = (*CORE_SERVICES, *KUBERNETES_SERVICES)
+
+# What tasks reach through Toxiproxy: each proxy is named by the service it leads to, and has the services on its way.
+PROXIES: dict[str, tuple[str, ...]] = {
+    **{service: (service,) for service in DATABASE_SERVICES},
+    "s3": ("director", "s3"),
+    "kube-apiserver": ("kube-apiserver",),
+    "api-server": ("api-server",),
+}
+# The port behind the proxy `s3`.
+S3_WAY = "s3"
 
 
 def database(name: str) -> Database:

@@ -1,4 +1,4 @@
-"""The parts of a bed: installed versions, Go and the Kubernetes tools, Docker."""
+"""The parts of a bed: installed versions, Toxiproxy, Go and the Kubernetes tools, Docker."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ def parts(settings: Settings) -> Iterator[Finding]:
     for name, package in PACKAGES:
         yield installed(name, package)
     yield seaweed()
+    yield toxiproxy(settings)
     yield kubernetes(settings)
     yield docker()
 
@@ -47,6 +48,20 @@ def seaweed() -> Finding:
             "S3 program", "missing", f"no 'weed' beside {sys.executable}", "make setup; or: airbed up --s3 moto"
         )
     return Finding("S3 program", "ok", weed)
+
+
+def toxiproxy(settings: Settings) -> Finding:
+    """The built proxy, else what could build it. Without it a bed runs, and its tcp.* faults are refused."""
+    from airbed.toxiproxy import build
+
+    wanted = build.version(settings)
+    if (program := build.find(settings)) is not None:
+        return Finding("Toxiproxy", "ok", f"{wanted}, built in {program.parent}")
+    possible, how = build.can_build(settings)
+    if possible:
+        return Finding("Toxiproxy", "ok", f"{wanted} is built by the first `airbed up`, in a minute ({how})")
+    said, _, remedy = how.partition(": ")
+    return Finding("Toxiproxy", "warn", f"{said}; beds run without tcp.* faults", remedy)
 
 
 def kubernetes(settings: Settings) -> Finding:

@@ -57,7 +57,7 @@ def settings(
         "CORE__DAGS_FOLDER": dag_folders(spec, resources)[0],
         "CORE__PLUGINS_FOLDER": str(resources.infra / "airflow/plugins"),
         "CORE__FERNET_KEY": secrets["fernet"],
-        "CORE__EXECUTION_API_SERVER_URL": f"{endpoints.airflow.url}/execution/",
+        "CORE__EXECUTION_API_SERVER_URL": endpoints.airflow.execution_url,
         "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False",
         "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{ADMIN}:admin",
         "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(files.airflow / "passwords.json"),
@@ -173,7 +173,7 @@ def programs(python: str, environment: Mapping[str, str], endpoints: Endpoints, 
             environment=environment,
             # A busy scheduler takes half a minute to leave by itself; its workers are swept anyway.
             stop_seconds=3,
-            after=(METADATA.service,),
+            after=(METADATA.service, "toxiproxy"),
             # It takes seconds, in which every question takes time from the processes that start.
             poll=0.25,
             ready=_ready(service, endpoints),

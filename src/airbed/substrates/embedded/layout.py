@@ -20,7 +20,7 @@ from airbed.endpoints import (
 from airbed.errors import Unavailable
 from airbed.settings import Settings
 from airbed.spec import BedFiles, BedSpec, bed_names
-from airbed.substrates.embedded import airflow, object_store, ports, postgres
+from airbed.substrates.embedded import airflow, object_store, ports, postgres, toxiproxy
 from airbed.topology import DATABASE_SERVICES, DATABASES, REGIONS
 
 LOOPBACK = "127.0.0.1"
@@ -47,18 +47,25 @@ def allocate_ports(settings: Settings, spec: BedSpec) -> dict[str, int]:
         *airflow.PORTS,
         *object_store.PORTS,
         *control_plane.PORTS,
+        *toxiproxy.ports(),
     )
     return ports.allocate(purposes, ports_of_other_beds(settings, spec.name))
 
 
 def make_endpoints(spec: BedSpec, files: BedFiles) -> Endpoints:
-    """Addresses and fresh credentials of a new bed. Until a fault plane stands between, tasks use the direct ones."""
+    """Addresses and fresh credentials of a new bed.
+
+    Tasks go through Toxiproxy where the bed has it, and else directly.
+    """
 
     def local(purpose: str) -> Address:
         return Address(host=LOOPBACK, port=spec.ports[purpose])
 
     def url(purpose: str, scheme: str = "http") -> str:
         return f"{scheme}://{LOOPBACK}:{spec.ports[purpose]}"
+
+    def task(proxy: str) -> str:
+        return toxiproxy.port_of(proxy) if spec.tcp_faults else proxy
 
     return Endpoints(
         bed=spec.name,
@@ -67,7 +74,7 @@ def make_endpoints(spec: BedSpec, files: BedFiles) -> Endpoints:
         databases={
             database.service: PostgresEndpoint(
                 direct=local(database.service),
-                task=local(database.service),
+                task=local(task(database.service)),
                 database=database.database,
                 user=database.user,
                 password=_password(),
@@ -77,15 +84,20 @@ def make_endpoints(spec: BedSpec, files: BedFiles) -> Endpoints:
             for database in DATABASES
         },
         s3=S3Endpoint(
-            direct=url("s3"), task=url("s3"), access_key=f"AB{secrets.token_hex(9).upper()}", secret_key=_password()
+            direct=url("s3"),
+            task=url(task("s3")),
+            access_key=f"AB{secrets.token_hex(9).upper()}",
+            secret_key=_password(),
         ),
-        airflow=AirflowEndpoint(url=url("api-server"), user=airflow.ADMIN, password=_password()),
+        airflow=AirflowEndpoint(
+            url=url("api-server"), user=airflow.ADMIN, password=_password(), task_url=url(task("api-server"))
+        ),
         director=DirectorEndpoint(
             url=url("director"), task_url=url("director"), token=_password(), statsd=local("statsd")
         ),
         kubernetes=KubernetesEndpoint(
             direct=url("kube-apiserver", "https"),
-            task=url("kube-apiserver", "https"),
+            task=url(task("kube-apiserver"), "https"),
             kubeconfig=files.kubernetes / "admin.kubeconfig",
             regions={
                 region.cluster: RegionEndpoint(
@@ -94,6 +106,7 @@ def make_endpoints(spec: BedSpec, files: BedFiles) -> Endpoints:
                 for region in REGIONS
             },
         ),
+        toxiproxy=url(toxiproxy.API_PORT) if spec.tcp_faults else None,
     )
 
 
@@ -102,7 +115,7 @@ def make_folders(files: BedFiles) -> None:
     for folder in (files.folder, files.postgres):
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o711)
-    for folder in (files.logs, files.airflow, files.home, files.s3, files.director, files.kubernetes):
+    for folder in (files.logs, files.airflow, files.home, files.s3, files.director, files.toxiproxy, files.kubernetes):
         folder.mkdir(exist_ok=True)
         folder.chmod(0o700)
 

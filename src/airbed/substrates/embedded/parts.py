@@ -10,7 +10,15 @@ from pathlib import Path
 from airbed.endpoints import Endpoints
 from airbed.settings import Settings
 from airbed.spec import BedFiles, BedSpec, write_private
-from airbed.substrates.embedded import airflow, kubernetes_parts, object_store, overlay, postgres, templates
+from airbed.substrates.embedded import (
+    airflow,
+    kubernetes_parts,
+    object_store,
+    overlay,
+    postgres,
+    templates,
+    toxiproxy,
+)
 from airbed.substrates.embedded.guard import MORE
 from airbed.substrates.embedded.processes import FOLDER, MARK, SERVICE
 from airbed.substrates.embedded.program import Program
@@ -55,6 +63,7 @@ def programs(
         *databases,
         store,
         _director(files, spec, endpoints),
+        *_toxiproxy(settings, files, spec, endpoints, progress),
         *airflow.programs(sys.executable, with_project, endpoints, files),
     ]
     if spec.kubernetes:
@@ -167,3 +176,13 @@ def _director(files: BedFiles, spec: BedSpec, endpoints: Endpoints) -> Program:
         directory=files.director,
         ready=lambda: bool(airflow.get(f"{endpoints.director.url}/health")),
     )
+
+
+def _toxiproxy(
+    settings: Settings, files: BedFiles, spec: BedSpec, endpoints: Endpoints, progress: Progress
+) -> list[Program]:
+    from airbed.toxiproxy import build
+
+    if endpoints.toxiproxy is None:
+        return []
+    return [toxiproxy.program(build.build(settings, progress), files, spec, endpoints.toxiproxy)]

@@ -20,6 +20,7 @@ from airbed.substrates.embedded.keeper import Keeper
 from airbed.substrates.embedded.ports import still_taken
 from airbed.substrates.embedded.program import Program
 from airbed.substrates.embedded.startup import Progress, start_all, wait_ready
+from airbed.substrates.embedded.toxiproxy import Ways
 from airbed.topology import CORE_SERVICES, KUBERNETES_SERVICES
 
 
@@ -32,11 +33,13 @@ class EmbeddedSubstrate:
         self._spec = spec
         self._endpoints = endpoints
         self._keeper = Keeper(files, spec, files.read_secrets()["keeper"])
+        self._ways = Ways(files, spec, endpoints) if endpoints.toxiproxy else None
 
     @property
     def services(self) -> tuple[str, ...]:
         """The services of this bed, in the topology's order."""
-        return (*CORE_SERVICES, *(KUBERNETES_SERVICES if self._spec.kubernetes else ()))
+        core = [each for each in CORE_SERVICES if self._ways or each != "toxiproxy"]
+        return (*core, *(KUBERNETES_SERVICES if self._spec.kubernetes else ()))
 
     def up(self, progress: Progress, timeout: float = 300) -> dict[str, float]:
         """Start the keeper and every service; returns seconds to ready by service.
@@ -48,6 +51,8 @@ class EmbeddedSubstrate:
             progress(f"ended {left} processes that an earlier attempt left")
         self._refuse_taken_ports()
         programs = self._programs(progress)
+        if self._ways:
+            self._ways.write(self.services)
         self._keeper.configure(programs, self._environment())
         self._keeper.launch(self._environment())
         return start_all(self._keeper, programs, progress, timeout)
@@ -67,6 +72,7 @@ class EmbeddedSubstrate:
         programs = [replace(each, on_ready=lambda: None) for each in self._programs(progress)]
         start_all(self._keeper, programs, progress if names else lambda line: None, timeout)
         self._await_states(names)
+        self._set_ways()
         return bool(names)
 
     def add(self, services: Sequence[str], progress: Progress, timeout: float = 120) -> dict[str, float]:
@@ -74,7 +80,9 @@ class EmbeddedSubstrate:
         programs = self._programs(progress)
         self._keeper.configure(programs, self._environment())
         self._keeper.reload()
-        return start_all(self._keeper, [each for each in programs if each.name in services], progress, timeout)
+        seconds = start_all(self._keeper, [each for each in programs if each.name in services], progress, timeout)
+        self._set_ways()
+        return seconds
 
     def _programs(self, progress: Progress) -> list[Program]:
         # What knows all parts is imported only when it is needed: `status` has to answer at once.
@@ -182,6 +190,7 @@ class EmbeddedSubstrate:
         purposes = {
             "s3": "s3",
             "director": "director",
+            "toxiproxy": "toxiproxy",
             "api-server": "api-server",
             "scheduler": "scheduler-health",
             "triggerer": "triggerer-health",
@@ -193,16 +202,21 @@ class EmbeddedSubstrate:
         return f"127.0.0.1:{self._spec.ports[purpose]}" if purpose else ""
 
     def stop(self, service: str) -> None:
-        """Stop a service and end all its processes; it stays down until `start`."""
+        """Stop a service and end all its processes; it stays down until `start`, and tasks are refused.
+
+        Its proxy is closed after it, so that what it says to its clients when it goes still reaches them.
+        """
         self._ensure_known(service)
         self._keeper.stop(service)
         processes.sweep(self._spec.mark, service)
+        self._set_ways()
 
     def start(self, service: str) -> None:
-        """Start a service and wait until it does its work."""
+        """Start a service and wait until it does its work and tasks can reach it."""
         program = self._program(service)
         self._keeper.start(service)
         self._await(program, 60)
+        self._set_ways()
 
     def restart(self, service: str) -> None:
         """Stop, then start."""
@@ -210,7 +224,10 @@ class EmbeddedSubstrate:
         self.start(service)
 
     def kill(self, service: str) -> None:
-        """SIGKILL the process tree of a service, rescanned until nothing is left; the keeper starts it again."""
+        """SIGKILL the process tree of a service, rescanned until nothing is left; the keeper starts it again.
+
+        Until then a task that connects is accepted by the proxy and cut off at once, as behind any load balancer.
+        """
         self._ensure_known(service)
         first = self._of(service)
         # The keeper restarts it within the second: only what was there at first, and its children, are meant.
@@ -229,6 +246,18 @@ class EmbeddedSubstrate:
         """Let a frozen service go on."""
         self._ensure_known(service)
         self._signal_until(service, signal.SIGCONT, lambda state: state != "T")
+        if service == "toxiproxy":
+            self._set_ways()
+
+    def _set_ways(self) -> None:
+        """Open and close the proxies as the services are there; a Toxiproxy that is down does so at its start."""
+        if self._ways is None:
+            return
+        info = self._keeper.info()
+        self._ways.write([name for name, row in info.items() if row["statename"] != "STOPPED"])
+        alive = info["toxiproxy"]["statename"] in ("RUNNING", "STARTING", "BACKOFF")
+        if alive and not _frozen(int(info["toxiproxy"]["pid"])):
+            self._ways.apply()
 
     def _signal_until(self, service: str, number: int, done: Callable[[str], bool], timeout: float = 10) -> None:
         deadline = time.monotonic() + timeout
@@ -261,6 +290,7 @@ class EmbeddedSubstrate:
         for service in services:
             self._keeper.replace(service)
         start_all(self._keeper, [each for each in programs if each.name in services], progress, 60)
+        self._set_ways()
 
     def _await(self, program: Program, timeout: float) -> None:
         wait_ready(self._keeper, program, time.monotonic() + timeout)
