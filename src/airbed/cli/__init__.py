@@ -1,22 +1,93 @@
-"""The command line."""
+"""The command line.
+
+A command's module is imported when the command is used, and nothing here imports what only some commands need: the
+short commands have to answer at once.
+"""
 
 from __future__ import annotations
 
+import importlib
 import signal
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from airbed.cli import backfill, beds, bench, demo, doctor, info, logs, run, seed, up, xcom
 from airbed.cli.common import console
+
+# Every command and the module of this package whose `register` adds it, in the order of the help.
+COMMANDS = {
+    "demo": "demo",
+    "up": "up",
+    "start": "up",
+    "stop": "beds",
+    "reset": "beds",
+    "down": "beds",
+    "ls": "beds",
+    "status": "info",
+    "env": "info",
+    "psql": "info",
+    "kill": "service",
+    "pause": "service",
+    "unpause": "service",
+    "restart": "service",
+    "run": "run",
+    "backfill": "backfill",
+    "seed": "seed",
+    "logs": "logs",
+    "fault": "fault",
+    "xcom": "xcom",
+    "doctor": "doctor",
+    "cache": "doctor",
+    "bench": "bench",
+}
+# Those that may be called with no more than --name and --json are called without Typer's conversion of options, whose
+# pydantic takes longer than the commands do. Name to function.
+QUICK = {"status": "status", "ls": "list_beds"}
+
+
+class LazyGroup(TyperGroup):
+    """The commands of COMMANDS, each imported when it is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names in the order of the help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of that name, or None."""
+        if cmd_name in COMMANDS and cmd_name not in self.commands:
+            part = typer.Typer(
+                rich_markup_mode="rich", context_settings={"help_option_names": ["-h", "--help"]}, add_completion=False
+            )
+            # A Typer with one command would be that command instead of a group.
+            part.callback()(lambda: None)
+            importlib.import_module(f"airbed.cli.{COMMANDS[cmd_name]}").register(part)
+            self.commands.update(typer.main.get_group(part).commands)
+        return self.commands.get(cmd_name)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """The list of commands with the whole first line of each, wrapped."""
+        rows = [(name, self.get_command(ctx, name).get_short_help_str(limit=300)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """As Typer does; for an unknown name all commands are loaded, so that the nearest one is offered."""
+        if args and args[0] not in COMMANDS:
+            for name in COMMANDS:
+                self.get_command(ctx, name)
+        return super().resolve_command(ctx, args)
+
 
 app = typer.Typer(
     name="airbed",
+    cls=LazyGroup,
     help="A local testbed for Airflow DAGs that use dynamic task mapping.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    # Plain text for the list of commands: what would colour it takes longer to import than all else.
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -39,8 +110,26 @@ def options(
     """A local testbed for Airflow DAGs that use dynamic task mapping."""
 
 
-for module in (demo, up, beds, info, run, backfill, seed, logs, xcom, doctor, bench):
-    module.register(app)
+def _quickly(arguments: list[str]) -> bool:
+    """Call a command of QUICK when that is all that the arguments ask for; False when they ask for more."""
+    if not arguments or arguments[0] not in QUICK:
+        return False
+    given: dict[str, Any] = {}
+    rest = iter(arguments[1:])
+    for each in rest:
+        if each == "--json":
+            given["json"] = True
+        elif each in ("--name", "-n") and (name := next(rest, "")):
+            given["name"] = name
+        elif each.startswith("--name=") and len(each) > len("--name="):
+            given["name"] = each.removeprefix("--name=")
+        else:
+            return False
+    function = getattr(importlib.import_module(f"airbed.cli.{COMMANDS[arguments[0]]}"), QUICK[arguments[0]])
+    if not set(given) <= set(function.__annotations__):
+        return False
+    function(**given)
+    return True
 
 
 def main() -> None:
@@ -52,7 +141,10 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:
-        app()
+        if not _quickly(sys.argv[1:]):
+            app()
+    except typer.Exit as end:
+        sys.exit(end.exit_code)
     except AirbedError as error:
         if "--debug" in sys.argv:
             raise
