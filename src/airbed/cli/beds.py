@@ -17,16 +17,29 @@ def register(app: typer.Typer) -> None:
     app.command("ls")(list_beds)
 
 
-def stop(name: NameOption = None, json: JsonOption = False) -> None:
-    """End all processes of a bed and keep its data.
+def stop(
+    service: Annotated[
+        str | None, typer.Argument(help="One service, such as shard-1; without it the whole bed.", show_default=False)
+    ] = None,
+    name: NameOption = None,
+    json: JsonOption = False,
+) -> None:
+    """End all processes of a bed and keep its data, or stop one service until airbed start SERVICE.
 
-    [bold]Example[/bold]
+    [bold]Examples[/bold]
 
       airbed stop --name mine
+
+      airbed stop shard-1
     """
     from airbed.lifecycle import stop as end
 
     bed = open_bed(name)
+    if service is not None:
+        from airbed.cli.service import stop_service
+
+        stop_service(bed, service, json)
+        return
     ended = end(bed)
     if json:
         emit_json({"bed": bed.name, "processes": ended})

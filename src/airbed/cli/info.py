@@ -9,9 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from airbed.cli.common import JsonOption, NameOption, console, emit_json, open_bed, output
+from airbed.cli.fault_table import as_rows, print_faults
+from airbed.faults.ledger import Ledger
 
 if TYPE_CHECKING:
     from airbed.bed import Bed
+    from airbed.faults.ledger import Entry
+
+# Seconds that `status` waits for the API server's list of import errors.
+API_PATIENCE = 5
 
 
 def register(app: typer.Typer) -> None:
@@ -22,18 +28,22 @@ def register(app: typer.Typer) -> None:
 
 
 def status(name: NameOption = None, json: JsonOption = False) -> None:
-    """Every service of a bed: state, crashes, address; and DAG files that do not load.
+    """Every service of a bed: state, crashes, address; what is broken on purpose; and DAG files that do not load.
 
     Ends with 3 when a service does not run.
 
-    [bold]Example[/bold]
+    [bold]Examples[/bold]
+
+      airbed status
 
       airbed status --json
     """
     bed = open_bed(name)
+    faults = Ledger(bed.folder).entries()
+    broken_why = _not_proven(bed)
     services = bed.substrate.status()
     running = all(each.state == "running" for each in services)
-    broken = _import_errors(bed) if running else []
+    broken, unknown = _import_errors(bed) if running else ([], None)
     if json:
         emit_json(
             {
@@ -42,15 +52,19 @@ def status(name: NameOption = None, json: JsonOption = False) -> None:
                 "time_scale": bed.spec.time_scale,
                 "airflow": bed.endpoints.airflow.url,
                 "services": [vars(each) for each in services],
+                "faults": as_rows(faults),
+                "broken": broken_why,
                 "import_errors": broken,
+                "import_errors_unknown": unknown,
             }
         )
     else:
-        _print_status(bed, services, broken)
+        _print_status(bed, services)
+        _print_findings(broken, unknown, faults, broken_why)
     raise typer.Exit(0 if running else 3)
 
 
-def _print_status(bed: Bed, services: list[Any], broken: list[dict[str, str]]) -> None:
+def _print_status(bed: Bed, services: list[Any]) -> None:
     from rich.table import Table
 
     colours = {"running": "green", "starting": "yellow", "paused": "yellow"}
@@ -74,12 +88,34 @@ def _print_status(bed: Bed, services: list[Any], broken: list[dict[str, str]]) -
     output.print(table)
     if any(each.state == "unkept" for each in services):
         output.print(f"[red]the process keeper is gone;[/red] bring it back with: airbed up --name {bed.name}")
+
+
+def _print_findings(
+    broken: list[dict[str, str]], unknown: str | None, faults: list[Entry], broken_why: list[str]
+) -> None:
+    from rich.markup import escape
+
     for error in broken:
-        output.print(f"[red]does not load:[/red] {error['file']}: {error['error']}", soft_wrap=True)
+        output.print(f"[red]does not load:[/red] {escape(error['file'])}: {escape(error['error'])}", soft_wrap=True)
+    if unknown:
+        output.print(f"[yellow]DAG files:[/yellow] {escape(unknown)}", soft_wrap=True)
+    if faults:
+        output.print("[red]broken on purpose[/red] (airbed fault clear puts it back):", soft_wrap=True)
+        print_faults(faults)
+    for line in broken_why:
+        output.print(f"[red]not proven whole again after a scenario:[/red] {escape(line)}", soft_wrap=True)
 
 
-def _import_errors(bed: Bed) -> list[dict[str, str]]:
-    """DAG files that do not load, each with the last line of its traceback.
+def _not_proven(bed: Bed) -> list[str]:
+    """Why the last scenario could not prove the bed clean again; empty when it could."""
+    try:
+        return (bed.folder / "broken").read_text().splitlines()
+    except FileNotFoundError:
+        return []
+
+
+def _import_errors(bed: Bed) -> tuple[list[dict[str, str]], str | None]:
+    """DAG files that do not load, each with the last line of its traceback; and why that is not known, if it is not.
 
     Asked with the standard library: importing a database driver or httpx would double the time of `status`.
     """
@@ -95,17 +131,18 @@ def _import_errors(bed: Bed) -> list[dict[str, str]]:
         if body is not None:
             request.data = json.dumps(body).encode()
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=5) as answer:
+        with opener.open(request, timeout=API_PATIENCE) as answer:
             return json.load(answer)
 
     try:
         token = call("/auth/token", {"username": at.user, "password": at.password})["access_token"]
         errors = call("/api/v2/importErrors?limit=100", token=token)["import_errors"]
     except (OSError, ValueError, KeyError) as error:
-        return [
-            {"file": "(unknown)", "error": f"the API server was asked for import errors and did not answer: {error}"}
-        ]
-    return [{"file": each["filename"], "error": each["stack_trace"].strip().splitlines()[-1]} for each in errors]
+        if isinstance(getattr(error, "reason", error), TimeoutError):
+            return [], f"the API server did not answer within {API_PATIENCE} s, so whether all load is not known"
+        return [], f"the API server did not say whether all load: {type(error).__name__}: {error}"
+    found = [{"file": each["filename"], "error": each["stack_trace"].strip().splitlines()[-1]} for each in errors]
+    return found, None
 
 
 def env(name: NameOption = None, json: JsonOption = False) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from airbed.cli.common import JsonOption, NameOption, bed_name, console, emit_json, output, progress_lines
+from airbed.cli.common import JsonOption, NameOption, bed_name, console, emit_json, open_bed, output, progress_lines
 
 if TYPE_CHECKING:
     from airbed.bed import Bed
@@ -102,13 +102,26 @@ def up(
     report(bed, came, json)
 
 
-def start(name: NameOption = None, json: JsonOption = False) -> None:
-    """Start a stopped bed again with its data.
+def start(
+    service: Annotated[
+        str | None, typer.Argument(help="One stopped service; without it the whole bed.", show_default=False)
+    ] = None,
+    name: NameOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Start a stopped bed again with its data, or one service that was stopped.
 
-    [bold]Example[/bold]
+    [bold]Examples[/bold]
 
       airbed start --name mine
+
+      airbed start shard-1
     """
+    if service is not None:
+        from airbed.cli.service import start_service
+
+        start_service(open_bed(name), service, json)
+        return
     from airbed.lifecycle import start as start_again
     from airbed.settings import load_settings
 

@@ -8,13 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from filelock import FileLock
-
 from airbed.errors import Unavailable
 from airbed.records import from_json, to_json
 from airbed.spec import write_private
 
 Result = TypeVar("Result")
+BY_HAND = "by hand"
 
 
 @dataclass
@@ -35,6 +34,10 @@ class Entry:
     problem: str | None = None
     since: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="milliseconds"))
 
+    def describe(self) -> str:
+        """The parameters in one line: `key='raw/*', status=503`."""
+        return ", ".join(f"{name}={value!r}" for name, value in self.parameters.items())
+
 
 @dataclass
 class Book:
@@ -49,7 +52,7 @@ class Ledger:
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / "faults.json"
-        self._lock = FileLock(folder / ".faults.lock", mode=0o600)
+        self._lock_file = folder / ".faults.lock"
 
     def entries(self) -> list[Entry]:
         """All entries, oldest first."""
@@ -83,7 +86,10 @@ class Ledger:
         self._change(change)
 
     def _change(self, change: Callable[[Book], Result]) -> Result:
-        with self._lock:
+        # Whoever only reads, such as `airbed status`, does not pay for this import.
+        from filelock import FileLock
+
+        with FileLock(self._lock_file, mode=0o600):
             book = self._read()
             result = change(book)
             write_private(self._file, to_json(book))

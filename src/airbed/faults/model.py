@@ -30,6 +30,7 @@ class Fault(BaseModel, ABC):
     example: ClassVar[dict[str, Any]]
     momentary: ClassVar[bool] = False
     undo_order: ClassVar[int] = 50
+    by_hand: ClassVar[bool] = True
 
     def check(self, bed: Bed) -> None:
         """Refuse what cannot be, before anything is changed.

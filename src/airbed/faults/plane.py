@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airbed.errors import AirbedError, Unavailable, UsageError
 from airbed.faults import registry
-from airbed.faults.ledger import Entry, Ledger
+from airbed.faults.ledger import BY_HAND, Entry, Ledger
 from airbed.faults.model import Fault
 
 if TYPE_CHECKING:
     from airbed.bed import Bed
-
-BY_HAND = "by hand"
 
 
 @dataclass(frozen=True)
@@ -92,12 +90,14 @@ class FaultPlane:
         self._ledger.remove(entry.id)
         return Undone(entry, fired)
 
-    def clear(self, owner: str | None = None) -> list[Undone]:
-        """Take back every fault, or those of one owner; one that cannot be undone does not keep the others.
+    def clear(self, owner: str | None = None, only: Collection[str] | None = None) -> list[Undone]:
+        """Take back every fault, those of one owner, or those of some ids; one that is stuck does not keep the others.
 
         Raises Unavailable at the end when some are stuck.
         """
-        wanted = [each for each in self._ledger.entries() if owner in (None, each.owner)]
+        wanted = [
+            each for each in self._ledger.entries() if owner in (None, each.owner) and (only is None or each.id in only)
+        ]
         # The youngest first within an order: what lies on top of another goes before it.
         wanted.sort(key=lambda each: (registry.kind(each.kind).undo_order, -int(each.id[1:])))
         undone, problems = [], []

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import pkgutil
+import shlex
 from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import cache
@@ -65,7 +67,4 @@ def example(chosen: type[Fault]) -> str:
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    text = str(value)
-    return text if text.replace("-", "").replace("_", "").replace(".", "").isalnum() else f"'{text}'"
+    return shlex.quote(value if isinstance(value, str) else json.dumps(value))

@@ -1,0 +1,49 @@
+"""Take back what a runner that was killed, or somebody by hand, left injected."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from airbed.faults.ledger import BY_HAND, Entry, Ledger
+
+if TYPE_CHECKING:
+    from airbed.bed import Bed
+    from airbed.faults.plane import Undone
+
+
+def is_held(entry: Entry) -> bool:
+    """Whether a process that lives holds a fault, and will take it back or is about to finish adding it."""
+    return _lives(entry.owner_pid) and (entry.owner != BY_HAND or entry.state in ("arming", "undoing"))
+
+
+def is_left_behind(entry: Entry) -> bool:
+    """Whether nobody will take a fault back by itself: its runner is gone, or somebody's command ended half-way.
+
+    A fault that was added by hand and is in force is no leftover: it stays until somebody clears it.
+    """
+    return not is_held(entry) and not (entry.owner == BY_HAND and entry.state == "active")
+
+
+def recover(bed: Bed, *, by_hand: bool = False) -> list[Undone]:
+    """Take back what was left behind, and with `by_hand` also what was added by hand; never what a living runner holds.
+
+    Unavailable when some of it cannot be taken back.
+    """
+    entries = Ledger(bed.folder).entries()
+    wanted = [each.id for each in entries if is_left_behind(each) or (by_hand and not is_held(each))]
+    if not wanted:
+        return []
+    from airbed.faults.plane import FaultPlane
+
+    return FaultPlane(bed).clear(only=wanted)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
