@@ -12,6 +12,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from airbed.director.app import Director, create_app
 from airbed.director.journal import Journal
 from airbed.director.rulebook import RuleBook
+from airbed.director.s3book import S3RuleBook
 from airbed.director.statsd import Metrics
 
 RULE = {"dag_id": "d", "task_id": "t", "action": "raise", "map_index": [3], "times": 1, "message": "boom"}
@@ -37,7 +38,7 @@ def serve(tmp_path: Path, talk: Callable[[Http, Director], Awaitable[None]]) -> 
     """Run `talk` against a director of its own."""
 
     async def run() -> None:
-        director = Director(RuleBook(tmp_path / "rules.json"), Journal(limit=5), Metrics())
+        director = Director(RuleBook(tmp_path / "rules.json"), S3RuleBook(tmp_path), Journal(limit=5), Metrics())
         async with TestClient(TestServer(create_app(director, "secret"))) as client:
             await talk(Http(client), director)
 

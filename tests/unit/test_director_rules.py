@@ -116,5 +116,5 @@ def test_rules_and_counts_survive_a_restart_and_ids_are_not_reused(tmp_path: Pat
 def test_a_broken_state_file_is_named(tmp_path: Path, text: str) -> None:
     file = tmp_path / "rules.json"
     file.write_text(text)
-    with pytest.raises(UsageError, match=r"rules\.json is not a rules file"):
+    with pytest.raises(UsageError, match=r"rules\.json is not a file of task rules"):
         RuleBook(file)

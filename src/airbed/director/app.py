@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hmac
-import json
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from typing import Any
 
 from aiohttp import web
 
 from airbed.director.journal import KINDS, Journal
+from airbed.director.requests import json_body, not_found
 from airbed.director.rulebook import RuleBook
 from airbed.director.rules import Instance, TaskRule
+from airbed.director.s3book import S3RuleBook
+from airbed.director.s3routes import S3Routes
 from airbed.director.statsd import Metrics
 from airbed.errors import UsageError
 
@@ -24,8 +25,9 @@ _MAX_BODY_BYTES = 1 << 20
 class Director:
     """The handlers, over one rule book, one journal and one set of metrics. A wrong request gets `{"error": line}`."""
 
-    def __init__(self, rules: RuleBook, journal: Journal, metrics: Metrics) -> None:
+    def __init__(self, rules: RuleBook, s3_rules: S3RuleBook, journal: Journal, metrics: Metrics) -> None:
         self.rules = rules
+        self.s3_rules = s3_rules
         self.journal = journal
         self.metrics = metrics
 
@@ -38,6 +40,7 @@ class Director:
             web.delete("/task-rules", self.clear_rules),
             web.get("/task-rules/{id}", self.get_rule),
             web.delete("/task-rules/{id}", self.remove_rule),
+            *S3Routes(self.s3_rules).routes(),
             web.post("/task", self.ask),
             web.post("/task/fired", self.fired),
             web.get("/journal", self.read_journal),
@@ -53,7 +56,7 @@ class Director:
 
     async def add_rule(self, request: web.Request) -> web.Response:
         """Keep a task rule; 201 with its `id`, 400 when it is not a valid one."""
-        rule_id = self.rules.add(TaskRule.parse(await _body(request)))
+        rule_id = self.rules.add(TaskRule.parse(await json_body(request)))
         return web.json_response(self.rules.get(rule_id), status=201)
 
     async def list_rules(self, _: web.Request) -> web.Response:
@@ -63,11 +66,13 @@ class Director:
     async def get_rule(self, request: web.Request) -> web.Response:
         """One rule with its `fired`."""
         rule = self.rules.get(request.match_info["id"])
-        return _no_rule(request) if rule is None else web.json_response(rule)
+        return not_found(request, "task rule") if rule is None else web.json_response(rule)
 
     async def remove_rule(self, request: web.Request) -> web.Response:
         """Forget one rule; 204."""
-        return web.Response(status=204) if self.rules.remove(request.match_info["id"]) else _no_rule(request)
+        return (
+            web.Response(status=204) if self.rules.remove(request.match_info["id"]) else not_found(request, "task rule")
+        )
 
     async def clear_rules(self, _: web.Request) -> web.Response:
         """Forget every rule; `{"removed": n}`."""
@@ -75,7 +80,7 @@ class Director:
 
     async def ask(self, request: web.Request) -> web.Response:
         """An instance starts: `{"rules": [...]}` that may fire for it, each to be claimed at /task/fired first."""
-        instance = Instance.parse(await _body(request))
+        instance = Instance.parse(await json_body(request))
         matching = self.rules.matching(instance)
         self.journal.add("asked", **asdict(instance), rules=list(matching))
         fields = ("action", "when", "exception", "message", "where")
@@ -85,7 +90,7 @@ class Director:
 
     async def fired(self, request: web.Request) -> web.Response:
         """An instance is about to have a fault: `{"fire": true}` and counted, or false: the rule is spent or gone."""
-        body = await _body(request)
+        body = await json_body(request)
         instance = Instance.parse(body)
         rule_id = body.get("rule") if isinstance(body, dict) else None
         rule = self.rules.claim(str(rule_id), instance)
@@ -140,17 +145,6 @@ def create_app(director: Director, token: str) -> web.Application:
     app = web.Application(middlewares=[guard], client_max_size=_MAX_BODY_BYTES)
     app.add_routes(director.routes())
     return app
-
-
-async def _body(request: web.Request) -> Any:
-    try:
-        return json.loads(await request.read())
-    except ValueError as error:
-        raise UsageError(f"{request.method} {request.path}: the body is not JSON ({error})") from error
-
-
-def _no_rule(request: web.Request) -> web.Response:
-    return web.json_response({"error": f"no task rule {request.match_info['id']!r}"}, status=404)
 
 
 def _number(query: dict[str, str], name: str) -> int | None:

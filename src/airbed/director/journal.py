@@ -6,15 +6,16 @@ import time
 from collections import deque
 from typing import Any
 
-KINDS = ("asked", "fired", "refused")
+KINDS = ("asked", "fired", "refused", "s3-fired", "s3-followed", "s3-unreachable")
 
 
 class Journal:
     """Entries in order, each a JSON object with `seq` (from 1), `time` (Unix seconds) and `kind`.
 
     `asked`: an instance asked, `rules` are the ids offered. `fired`: a fault was claimed, just before it happens.
-    `refused`: a claim came too late (rule spent or removed). Questions are bounded apart from faults, so that thousands
-    of healthy instances never push out what was injected.
+    `refused`: a claim came too late (rule spent or removed). `s3-fired`: an S3 request met a rule; `s3-followed`: how
+    the same request fared there or later; `s3-unreachable`: the store took no connection. Questions are bounded apart
+    from faults, so that thousands of healthy instances never push out what was injected.
     """
 
     def __init__(self, limit: int = 10_000) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from airbed.director.rules import Instance, TaskRule
+from airbed.director.state import read_state, write_state
 from airbed.errors import UsageError
 
 
@@ -76,10 +76,10 @@ class RuleBook:
         return times is not None and self._fired[rule_id] >= times
 
     def _load(self) -> None:
-        if not self._file.exists():
+        state = read_state(self._file, "task rules")
+        if state is None:
             return
         try:
-            state = json.loads(self._file.read_text())
             self._last = int(state["last"])
             for saved in state["rules"]:
                 rule_id, fired = str(saved.pop("id")), int(saved.pop("fired"))
@@ -89,13 +89,8 @@ class RuleBook:
                 self._rules[rule_id], self._fired[rule_id] = TaskRule.parse(saved), fired
         except (ValueError, KeyError, TypeError, UsageError) as error:
             raise UsageError(
-                f"director: {self._file} is not a rules file ({error}); delete it to start without rules"
+                f"director: {self._file} is not a file of task rules ({error}); delete it to start without"
             ) from error
 
     def _save(self) -> None:
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        draft = self._file.with_name(f"{self._file.name}.new")
-        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(handle, "w") as stream:
-            json.dump({"last": self._last, "rules": self.all()}, stream)
-        draft.replace(self._file)
+        write_state(self._file, json.dumps({"last": self._last, "rules": self.all()}))

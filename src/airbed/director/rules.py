@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from airbed.director import fields as read
 from airbed.errors import UsageError
 
 ACTIONS = ("raise", "fail-now", "kill")
 WHENS = ("before", "after")
 DEFAULT_EXCEPTION = "builtins:RuntimeError"
 DEFAULT_MESSAGE = "injected by airbed"
+_WHAT = "task rule"
 _CLASS_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 
@@ -30,13 +32,13 @@ class Instance:
     @classmethod
     def parse(cls, body: object) -> Instance:
         """Read it from a JSON object; UsageError names the field that is missing or wrong."""
-        fields = _object(body, "task instance")
+        fields = read.as_object(body, "task instance")
         return cls(
-            dag_id=_text(fields, "dag_id"),
-            run_id=_text(fields, "run_id"),
-            task_id=_text(fields, "task_id"),
-            map_index=_integer(fields, "map_index"),
-            try_number=_integer(fields, "try_number"),
+            dag_id=read.text(fields, "dag_id"),
+            run_id=read.text(fields, "run_id"),
+            task_id=read.text(fields, "task_id"),
+            map_index=read.integer(fields, "map_index"),
+            try_number=read.integer(fields, "try_number"),
         )
 
 
@@ -65,27 +67,22 @@ class TaskRule:
     @classmethod
     def parse(cls, body: object) -> TaskRule:
         """Read and check a rule from a JSON object; UsageError says in one line what is wrong with it."""
-        fields = _object(body, "task rule")
-        unknown = sorted(set(fields) - set(cls.__dataclass_fields__))
-        if unknown:
-            raise UsageError(f"task rule: unknown field {unknown[0]!r}; known: {', '.join(cls.__dataclass_fields__)}")
-        action = _choice(fields, "action", ACTIONS, None)
+        fields = read.as_object(body, _WHAT)
+        read.only_known(fields, tuple(cls.__dataclass_fields__), _WHAT)
+        action = read.choice(fields, "action", ACTIONS, None, _WHAT)
         if action != "raise" and fields.get("exception") is not None:
             raise UsageError(f"task rule: exception is only for action 'raise', not for {action!r}")
-        times = None if fields.get("times") is None else _integer(fields, "times")
-        if times is not None and times < 1:
-            raise UsageError(f"task rule: times must be 1 or more, got {times}")
         return cls(
-            dag_id=_text(fields, "dag_id"),
-            task_id=_text(fields, "task_id"),
+            dag_id=read.text(fields, "dag_id"),
+            task_id=read.text(fields, "task_id"),
             action=action,
-            run_id=None if fields.get("run_id") is None else _text(fields, "run_id"),
-            map_index=_integers(fields, "map_index", -1),
-            try_number=_integers(fields, "try_number", 1),
-            times=times,
-            when=_choice(fields, "when", WHENS, "before"),
+            run_id=read.optional_text(fields, "run_id"),
+            map_index=read.integers(fields, "map_index", -1, _WHAT),
+            try_number=read.integers(fields, "try_number", 1, _WHAT),
+            times=read.optional_integer(fields, "times", 1, _WHAT),
+            when=read.choice(fields, "when", WHENS, "before", _WHAT),
             exception=_class_path(fields.get("exception")),
-            message=DEFAULT_MESSAGE if fields.get("message") is None else _text(fields, "message"),
+            message=read.optional_text(fields, "message") or DEFAULT_MESSAGE,
             where=_where(fields.get("where")),
         )
 
@@ -98,47 +95,6 @@ class TaskRule:
             and (self.map_index is None or instance.map_index in self.map_index)
             and (self.try_number is None or instance.try_number in self.try_number)
         )
-
-
-def _object(body: object, what: str) -> dict[str, Any]:
-    if not isinstance(body, dict):
-        raise UsageError(f"{what}: expected a JSON object, got {type(body).__name__}")
-    return body
-
-
-def _text(fields: Mapping[str, Any], name: str) -> str:
-    value = fields.get(name)
-    if not isinstance(value, str) or not value:
-        raise UsageError(f"{name}: expected a text that is not empty, got {value!r}")
-    return value
-
-
-def _integer(fields: Mapping[str, Any], name: str) -> int:
-    value = fields.get(name)
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise UsageError(f"{name}: expected a whole number, got {value!r}")
-    return value
-
-
-def _integers(fields: Mapping[str, Any], name: str, lowest: int) -> tuple[int, ...] | None:
-    value = fields.get(name)
-    if value is None:
-        return None
-    numbers = tuple(value) if isinstance(value, list | tuple) else (value,)
-    if not numbers or any(
-        not isinstance(number, int) or isinstance(number, bool) or number < lowest for number in numbers
-    ):
-        raise UsageError(
-            f"task rule: {name} must be a whole number of {lowest} or more, or a list of them, got {value!r}"
-        )
-    return numbers
-
-
-def _choice(fields: Mapping[str, Any], name: str, known: tuple[str, ...], default: str | None) -> str:
-    value = default if fields.get(name) is None else fields[name]
-    if value not in known:
-        raise UsageError(f"task rule: unknown {name} {value!r}; known: {', '.join(known)}")
-    return str(value)
 
 
 def _class_path(value: object) -> str:

@@ -15,6 +15,9 @@ from aiohttp import web
 from airbed.director.app import Director, create_app
 from airbed.director.journal import Journal
 from airbed.director.rulebook import RuleBook
+from airbed.director.s3book import S3RuleBook
+from airbed.director.s3proxy import S3Proxy
+from airbed.director.s3watch import S3Watch
 from airbed.director.statsd import Metrics, StatsdProtocol
 from airbed.errors import AirbedError, Unavailable, UsageError
 
@@ -29,38 +32,53 @@ def run(arguments: list[str] | None = None) -> int:
     parser.add_argument("--statsd-port", type=int, required=True, help="UDP port of the StatsD sink")
     parser.add_argument("--token-file", type=Path, required=True, help="file with the bearer token")
     parser.add_argument("--state-dir", type=Path, required=True, help="folder where the rules are kept")
+    parser.add_argument("--s3-port", type=int, help="TCP port of the S3 proxy (none: no proxy)")
+    parser.add_argument("--s3-upstream", metavar="URL", help="the S3 service behind the proxy")
     options = parser.parse_args(arguments)
+    if (options.s3_port is None) != (options.s3_upstream is None):
+        parser.error("--s3-port and --s3-upstream go together")
+    s3 = None if options.s3_port is None else (options.s3_port, options.s3_upstream)
     try:
-        asyncio.run(serve(options.port, options.statsd_port, _read_token(options.token_file), options.state_dir))
+        asyncio.run(serve(options.port, options.statsd_port, _read_token(options.token_file), options.state_dir, s3))
     except AirbedError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
     return 0
 
 
-async def serve(port: int, statsd_port: int, token: str, state: Path) -> None:
-    """Serve HTTP and StatsD on the loopback until SIGTERM or SIGINT; Unavailable when a port is taken."""
+async def serve(port: int, statsd_port: int, token: str, state: Path, s3: tuple[int, str] | None = None) -> None:
+    """Serve HTTP, StatsD and S3 on the loopback until SIGTERM or SIGINT; Unavailable when a port is taken.
+
+    `s3` is the port of the S3 proxy and the URL of the service behind it; None: no proxy.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    metrics = Metrics()
-    director = Director(RuleBook(state / "task-rules.json"), Journal(), metrics)
+    metrics, journal, s3_rules = Metrics(), Journal(), S3RuleBook(state)
+    director = Director(RuleBook(state / "task-rules.json"), s3_rules, journal, metrics)
+    proxy = None if s3 is None else S3Proxy(s3[1], S3Watch(s3_rules, journal))
     runner = web.AppRunner(create_app(director, token), access_log=None, shutdown_timeout=1)
     await runner.setup()
     try:
         await web.TCPSite(runner, HOST, port).start()
         udp, _ = await loop.create_datagram_endpoint(lambda: StatsdProtocol(metrics), local_addr=(HOST, statsd_port))
+        s3_server = None if proxy is None or s3 is None else await proxy.listen(HOST, s3[0])
     except OSError as error:
         await runner.cleanup()
+        also = "" if s3 is None else f", {HOST}:{s3[0]} (S3)"
         raise Unavailable(
-            f"director: cannot listen on {HOST}:{port} (TCP) and {HOST}:{statsd_port} (UDP): {error}"
+            f"director: cannot listen on {HOST}:{port} (TCP), {HOST}:{statsd_port} (UDP){also}: {error}"
         ) from error
     with contextlib.suppress(OSError):
         udp.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
-    sys.stderr.write(f"director: HTTP on {HOST}:{port}, StatsD on {HOST}:{statsd_port}\n")
+    where = "" if s3 is None else f", S3 on {HOST}:{s3[0]} for {s3[1]}"
+    sys.stderr.write(f"director: HTTP on {HOST}:{port}, StatsD on {HOST}:{statsd_port}{where}\n")
     await stop.wait()
     udp.close()
+    if proxy is not None and s3_server is not None:
+        s3_server.close()
+        proxy.close()
     await runner.cleanup()
 
 
