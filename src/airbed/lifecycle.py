@@ -14,6 +14,8 @@ from filelock import FileLock, Timeout
 
 from airbed.bed import Bed
 from airbed.errors import Unavailable, UsageError
+from airbed.faults.ledger import Ledger
+from airbed.faults.recovery import recover, recover_what_can_be
 from airbed.request import Request
 from airbed.settings import Settings
 from airbed.spec import BedFiles, BedSpec, bed_names
@@ -89,13 +91,20 @@ def up(settings: Settings, request: Request, progress: Progress) -> tuple[Bed, C
 def _again(settings: Settings, files: BedFiles, spec: BedSpec, progress: Progress) -> Came:
     """Make a bed that was healthy once healthy again, with as little as that takes."""
     bed = Bed(settings, files)
+    broken_on_purpose = bool(Ledger(bed.folder).entries())
+    came = None
     if spec.state == "up" and bed.substrate.alive():
+        # Before: a database without a free connection cannot be mended. After: what a dead service kept.
+        recover_what_can_be(bed, progress)
         try:
-            return Came("mended" if bed.substrate.mend(progress) else "unchanged", 0)
+            came = Came("mended" if bed.substrate.mend(progress) or broken_on_purpose else "unchanged", 0)
         except Unavailable as error:
             progress(f"{error}: starting every service anew")
-    progress(f"starting bed '{spec.name}' again with its data")
-    return Came("started", 0, _bring_up(settings, files, progress))
+    if came is None:
+        progress(f"starting bed '{spec.name}' again with its data")
+        came = Came("started", 0, _bring_up(settings, files, progress))
+    recover(bed, by_hand=True)
+    return came
 
 
 def _existing(settings: Settings, files: BedFiles, request: Request, progress: Progress) -> BedSpec | None:
@@ -211,11 +220,13 @@ def _add_kubernetes(bed: Bed, progress: Progress) -> None:
     bed.files.write_spec(bed.spec)
 
 
-def stop(bed: Bed) -> int:
-    """End all processes of a bed and keep its data; returns how many there were."""
-    with _locked(bed.files, lambda line: None):
+def stop(bed: Bed, progress: Progress = lambda line: None) -> int:
+    """End all processes of a bed and keep its data; returns how many there were. Faults are put back first."""
+    with _locked(bed.files, progress):
         # Another command may have changed it while this one waited.
         bed.spec = bed.files.read_spec()
+        if bed.substrate.alive():
+            recover_what_can_be(bed, progress)
         ended = bed.substrate.halt()
         bed.spec.state = "stopped"
         bed.files.write_spec(bed.spec)

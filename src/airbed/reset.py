@@ -15,12 +15,19 @@ _LEFTOVERS = ("backfill_dag_run", "backfill", "log", "asset_event", "deadline")
 
 
 def reset(bed: Bed) -> dict[str, int]:
-    """Delete runs, logs, rows, objects, workloads, task rules and metrics; returns counts by kind."""
+    """Put faults back, delete runs, logs, rows, objects, workloads, task rules and metrics; returns counts by kind."""
+    from airbed.faults.recovery import recover
     from airbed.lifecycle import furnish
 
+    faults = len(recover(bed, by_hand=True))
     bed.director.clear()
     bed.director.reset_metrics()
-    counts = {"runs": _clear_runs(bed), "objects": _clear_buckets(bed), "databases": _clear_tables(bed)}
+    counts = {
+        "faults": faults,
+        "runs": _clear_runs(bed),
+        "objects": _clear_buckets(bed),
+        "databases": _clear_tables(bed),
+    }
     if bed.spec.kubernetes:
         from airbed.kubernetes import regions
 

@@ -40,7 +40,7 @@ def stop(
 
         stop_service(bed, service, json)
         return
-    ended = end(bed)
+    ended = end(bed, progress_lines())
     if json:
         emit_json({"bed": bed.name, "processes": ended})
     else:
@@ -48,7 +48,7 @@ def stop(
 
 
 def reset(name: NameOption = None, json: JsonOption = False) -> None:
-    """Clear runs, warehouse, buckets, regions and task rules; the services stay up.
+    """Put faults back; clear runs, warehouse, buckets, regions and task rules; the services stay up.
 
     [bold]Example[/bold]
 

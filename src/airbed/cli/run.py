@@ -43,6 +43,10 @@ def run(
 
       airbed run resilient_processing --logical-date 2026-01-05T00:00:00 --task process_item --json
     """
+    from rich.markup import escape
+
+    from airbed.faults.ledger import Ledger
+    from airbed.faults.recovery import recover
     from airbed.runs.execute import run_dag
     from airbed.runs.follow import Progress
     from airbed.runs.report import as_json, as_table
@@ -54,8 +58,12 @@ def run(
     if logical_date is not None:
         parse_moment(logical_date)
     bed = open_bed(name)
+    for each in recover(bed):
+        console.print(f"put back {each.entry.id}: {each.entry.kind}, which {each.entry.owner} left", soft_wrap=True)
     if task is not None:
         ensure_task_exists(bed, dag_id, task)
+    for entry in Ledger(bed.folder).entries():
+        console.print(f"[red]broken on purpose:[/red] {escape(f'{entry.id} {entry.kind} {entry.describe()}')}")
     console.print(f"[bold]{dag_id}[/bold] on bed '{bed.name}': {time_factor(bed.spec.time_scale)}", soft_wrap=True)
     with showing() as show:
 

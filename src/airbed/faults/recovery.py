@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from airbed.errors import AirbedError
 from airbed.faults.ledger import BY_HAND, Entry, Ledger
 
 if TYPE_CHECKING:
@@ -37,6 +39,17 @@ def recover(bed: Bed, *, by_hand: bool = False) -> list[Undone]:
     from airbed.faults.plane import FaultPlane
 
     return FaultPlane(bed).clear(only=wanted)
+
+
+def recover_what_can_be(bed: Bed, say: Callable[[str], None]) -> None:
+    """Take back everything that no living runner holds, by hand or left behind; what does not work is said only."""
+    try:
+        undone = recover(bed, by_hand=True)
+    except AirbedError as error:
+        say(str(error))
+        return
+    for each in undone:
+        say(f"put back {each.entry.id}: {each.entry.kind} {each.entry.describe()}".rstrip())
 
 
 def _lives(pid: int) -> bool:
