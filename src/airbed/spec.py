@@ -28,6 +28,7 @@ class BedSpec:
 
     `mark` is in the environment of each of its processes. `time_scale` divides retry delays (1: as written in the DAG).
     `schedules` lets DAGs start runs by themselves; otherwise a run exists only because somebody asked for it.
+    `airflow` are settings of Airflow that a scenario changed for a while, such as WORKERS__EXECUTION_API_TIMEOUT.
     `ports` are the loopback ports by purpose. `state` is `creating` until the bed was healthy once; `unreadable` is
     never written, it stands for a file that cannot be read. `tcp_faults` says that tasks reach every service through
     Toxiproxy; without it (no Go to build it with, or a bed of an earlier airbed) they go directly.
@@ -47,6 +48,7 @@ class BedSpec:
     schedules: bool = False
     parallelism: int = 24
     tcp_faults: bool = False
+    airflow: dict[str, str] = field(default_factory=dict)
     allow_external: list[str] = field(default_factory=list)
     ports: dict[str, int] = field(default_factory=dict)
 
@@ -61,6 +63,7 @@ class BedFiles:
         self.endpoints = self.folder / "endpoints.json"
         self.logs = self.folder / "logs"
         self.airflow = self.folder / "airflow"
+        self.scenario_dags = self.airflow / "scenario-dags"
         self.home = self.folder / "home"
         self.postgres = self.folder / "postgres"
         self.s3 = self.folder / "s3"

@@ -102,8 +102,8 @@ PROXIES: dict[str, tuple[str, ...]] = {
     "kube-apiserver": ("kube-apiserver",),
     "api-server": ("api-server",),
 }
-# The port behind the proxy `s3`.
-S3_WAY = "s3"
+# The port of the director that stands before S3.
+S3_WAY = "director-s3"
 
 
 def database(name: str) -> Database:

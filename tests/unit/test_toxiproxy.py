@@ -71,7 +71,7 @@ def test_a_bed_of_an_earlier_airbed_is_read_as_one_without(settings: Settings) -
         old = json.loads(file.read_text())
         for name in names:
             del old[name]
-        if "airflow" in old:
+        if file == files.endpoints:
             del old["airflow"]["task_url"]
         file.write_text(json.dumps(old))
     assert files.read_spec().tcp_faults is False
@@ -82,11 +82,11 @@ def test_a_start_restores_toxics_and_holds_their_proxies_closed_until_then() -> 
     proxies = [{"name": name, "enabled": name != "c"} for name in ("a", "b", "c", "d")]
     slow, lame = {"name": "airbed-f1"}, {"name": "airbed-f2"}
     entries = [
-        {"state": "active", "plan": {"proxy": "a", "toxic": slow}},
-        {"state": "active", "plan": {"proxy": "a", "toxic": lame}},
+        {"state": "active", "plan": {"proxy": "a", "toxics": [slow]}},
+        {"state": "active", "plan": {"proxy": "a", "toxics": [lame]}},
         {"state": "active", "plan": {"proxy": "b", "down": True}},
-        {"state": "active", "plan": {"proxy": "c", "toxic": slow}},
-        {"state": "undoing", "plan": {"proxy": "d", "toxic": slow}},
+        {"state": "active", "plan": {"proxy": "c", "toxics": [slow]}},
+        {"state": "undoing", "plan": {"proxy": "d", "toxics": [slow]}},
         {"state": "active", "plan": {"key": "of another level"}},
     ]
     started, toxics = launch.plan(proxies, entries)
@@ -165,7 +165,7 @@ def living(tmp_path: Path) -> Iterator[tuple[ToxiproxyClient, int, int]]:
             json.dumps([{**row, "upstream": f"127.0.0.1:{upstream.getsockname()[1]}"}])
         )
         toxic = {"name": "airbed-f1", "type": "latency", "stream": "upstream", "attributes": {"latency": 50}}
-        entry = {"state": "active", "plan": {"proxy": "a", "toxic": toxic}}
+        entry = {"state": "active", "plan": {"proxy": "a", "toxics": [toxic]}}
         (tmp_path / launch.LEDGER).write_text(json.dumps({"entries": [entry]}))
         process = subprocess.Popen(
             ["python3", "-S", str(toxiproxy.LAUNCH), str(server), str(tmp_path), str(api)],

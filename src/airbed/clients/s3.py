@@ -7,8 +7,11 @@ from typing import Any
 from airbed.endpoints import S3Endpoint
 
 
-def s3_client(endpoint: S3Endpoint) -> Any:
-    """A client on the direct address, with the bed's keys; nothing of the caller's AWS settings is read."""
+def s3_client(endpoint: S3Endpoint, *, attempts: int = 3, read_timeout: float = 60) -> Any:
+    """A client on the direct address, with the bed's keys; nothing of the caller's AWS settings is read.
+
+    `attempts` of each request, the first included; `read_timeout` in seconds.
+    """
     import boto3
     from botocore.config import Config
 
@@ -23,8 +26,8 @@ def s3_client(endpoint: S3Endpoint) -> Any:
         config=Config(
             s3={"addressing_style": "path"},
             connect_timeout=5,
-            read_timeout=60,
-            retries={"max_attempts": 2},
+            read_timeout=read_timeout,
+            retries={"total_max_attempts": attempts},
             proxies={},
         ),
     )

@@ -50,19 +50,16 @@ def plan(
 ) -> tuple[list[dict[str, Any]], list[tuple[str, dict[str, Any], bool]]]:
     """The proxies to start with, and the toxics to add to them: proxy, toxic, whether the proxy is opened then.
 
-    A fault's plan says what it holds: `proxy`, and either `toxic` (as Toxiproxy's API wants it) or `down`.
+    A fault's plan says what it holds: `proxy`, and either `toxics` (as Toxiproxy's API wants them) or `down`.
     """
     held = [each["plan"] for each in entries if each.get("state") in IN_FORCE and "proxy" in each.get("plan", {})]
     down = {each["proxy"] for each in held if each.get("down")}
-    toxic = [each for each in held if "toxic" in each]
-    poisoned = {each["proxy"] for each in toxic}
     wanted = {each["name"]: each["enabled"] and each["name"] not in down for each in proxies}
-    started = [{**each, "enabled": wanted[each["name"]] and each["name"] not in poisoned} for each in proxies]
-    last = {each["proxy"]: number for number, each in enumerate(toxic)}
+    toxics = [(each["proxy"], toxic) for each in held for toxic in each.get("toxics", []) if each["proxy"] in wanted]
+    last = {proxy: number for number, (proxy, _) in enumerate(toxics)}
+    started = [{**each, "enabled": wanted[each["name"]] and each["name"] not in last} for each in proxies]
     return started, [
-        (each["proxy"], each["toxic"], last[each["proxy"]] == number and wanted[each["proxy"]])
-        for number, each in enumerate(toxic)
-        if each["proxy"] in wanted
+        (proxy, toxic, last[proxy] == number and wanted[proxy]) for number, (proxy, toxic) in enumerate(toxics)
     ]
 
 

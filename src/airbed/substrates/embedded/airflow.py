@@ -22,6 +22,8 @@ from airbed.topology import AIRFLOW_SERVICES, METADATA, XCOM_PATH, XCOM_THRESHOL
 
 PORTS = ("api-server", "scheduler-health", "triggerer-health", "worker-log", "trigger-log")
 ADMIN = "admin"
+# Empty, but while a scenario runs that brings another version of a DAG file.
+SCENARIO_BUNDLE = "scenario"
 
 # How quickly Airflow notices what died. Its own defaults (minutes) would make each fault test wait as long.
 _RECOVERY = {
@@ -64,7 +66,7 @@ def settings(
         "CORE__XCOM_BACKEND": "airflow.providers.common.io.xcom.backend.XComObjectStorageBackend",
         "COMMON_IO__XCOM_OBJECTSTORAGE_PATH": XCOM_PATH,
         "COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD": str(XCOM_THRESHOLD_BYTES),
-        "DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles(spec, resources)),
+        "DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles(files, spec, resources)),
         "API__HOST": "127.0.0.1",
         "API__PORT": str(port["api-server"]),
         "API__BASE_URL": endpoints.airflow.url,
@@ -73,6 +75,8 @@ def settings(
         "API_AUTH__JWT_SECRET": secrets["jwt"],
         "DATABASE__SQL_ALCHEMY_CONN": sqlalchemy_url(endpoints.databases[METADATA.service]),
         # Off would be quicker, but a killed database then fails the first query of every pooled connection.
+        # Each component would compare the schema and, without a terminal, do nothing about it: 0.5 CPU-seconds.
+        "DATABASE__CHECK_MIGRATIONS": "False",
         "DATABASE__SQL_ALCHEMY_POOL_PRE_PING": "True",
         "SCHEDULER__USE_JOB_SCHEDULE": str(spec.schedules),
         "SCHEDULER__ENABLE_HEALTH_CHECK": "True",
@@ -90,6 +94,7 @@ def settings(
         "WORKERS__EXECUTION_API_TIMEOUT": "30",
         **_RECOVERY,
         **_FRESH_DAGS,
+        **spec.airflow,
     }
     return {
         "AIRFLOW_HOME": str(files.airflow),
@@ -116,15 +121,18 @@ def dag_folders(spec: BedSpec, resources: Resources) -> list[str]:
     return folders or [str(resources.dags)]
 
 
-def bundles(spec: BedSpec, resources: Resources) -> list[dict[str, Any]]:
-    """Airflow's DAG bundle configuration: one local bundle a folder."""
+def bundles(files: BedFiles, spec: BedSpec, resources: Resources) -> list[dict[str, Any]]:
+    """Airflow's DAG bundle configuration: one local bundle a folder, and the bed's own one for scenarios."""
+    folders = {
+        f"dags-{number}" if number else "dags": folder for number, folder in enumerate(dag_folders(spec, resources))
+    }
     return [
         {
-            "name": f"dags-{number}" if number else "dags",
+            "name": name,
             "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
             "kwargs": {"path": folder, "refresh_interval": 1},
         }
-        for number, folder in enumerate(dag_folders(spec, resources))
+        for name, folder in {**folders, SCENARIO_BUNDLE: str(files.scenario_dags)}.items()
     ]
 
 
@@ -135,7 +143,7 @@ def sqlalchemy_url(endpoint: PostgresEndpoint) -> str:
 
 def prepare(files: BedFiles, endpoints: Endpoints) -> None:
     """Make AIRFLOW_HOME with the login of the one user."""
-    files.airflow.mkdir(parents=True, exist_ok=True)
+    files.scenario_dags.mkdir(parents=True, exist_ok=True)
     write_private(files.airflow / "passwords.json", json.dumps({ADMIN: endpoints.airflow.password}))
 
 
@@ -162,27 +170,32 @@ def migrate(environment: Mapping[str, str], database: PostgresEndpoint, log: Pat
         raise Unavailable(f"airflow db migrate failed: {log.read_text()[-300:].strip()} (whole log: {log})")
 
 
-def programs(python: str, environment: Mapping[str, str], endpoints: Endpoints, files: BedFiles) -> list[Program]:
-    """The four components. `python` is the interpreter of the environment they run in."""
+def programs(
+    python: str, environment: Mapping[str, str], endpoints: Endpoints, files: BedFiles, *, warm: bool = True
+) -> list[Program]:
+    """The four components. `python` is the interpreter of the environment they run in.
+
+    `warm` makes the first request to the execution API part of the API server's start.
+    """
     arguments = {"scheduler": ["--skip-serve-logs"], "triggerer": ["--skip-serve-logs"]}
     return [
         Program(
             name=service,
-            command=[python, "-m", "airflow", service, *arguments.get(service, [])],
+            command=[python, "-m", "airbed_start", service, *arguments.get(service, [])],
             directory=files.airflow,
             environment=environment,
             # A busy scheduler takes half a minute to leave by itself; its workers are swept anyway.
             stop_seconds=3,
-            after=(METADATA.service, "toxiproxy"),
+            after=(METADATA.service, "director", "toxiproxy"),
             # It takes seconds, in which every question takes time from the processes that start.
             poll=0.25,
-            ready=_ready(service, endpoints),
+            ready=_ready(service, endpoints, warm=warm),
         )
         for service in AIRFLOW_SERVICES
     ]
 
 
-def _ready(service: str, endpoints: Endpoints) -> Callable[[], bool]:
+def _ready(service: str, endpoints: Endpoints, *, warm: bool) -> Callable[[], bool]:
     since = datetime.now(UTC)
     url = endpoints.airflow.url
     job = {"scheduler": "SchedulerJob", "dag-processor": "DagProcessorJob", "triggerer": "TriggererJob"}
@@ -191,7 +204,8 @@ def _ready(service: str, endpoints: Endpoints) -> Callable[[], bool]:
         # The first request to the execution API builds its routers for seconds with the event loop blocked: a task must
         # not be the one who pays for it (docs/architecture.md).
         get(f"{url}/api/v2/monitor/health")
-        get(f"{url}/execution/health/ping", timeout=60)
+        if warm:
+            get(f"{url}/execution/health/ping", timeout=60)
         return True
 
     def others() -> bool:

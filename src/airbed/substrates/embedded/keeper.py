@@ -152,12 +152,18 @@ class Keeper:
     def stop(self, service: str) -> None:
         """Stop a service and wait until its process is gone."""
         while (state := self.info()[service]["statename"]) not in ("STOPPED", "FATAL"):
-            if state == "EXITED":
-                # On its way to a new start; supervisor refuses to stop it just now.
+            if state in ("EXITED", "STOPPING"):
+                # On its way to a new start, or to its end: supervisor refuses to stop it just now.
                 time.sleep(0.02)
                 continue
             with contextlib.suppress(Unavailable):
                 self.call("stopProcess", service, True)
+
+    def ask_to_stop(self, services: Sequence[str]) -> None:
+        """Let services begin to stop, all at once; `stop` waits for each."""
+        for service in services:
+            with contextlib.suppress(Unavailable):
+                self.call("stopProcess", service, False)
 
     def crashes(self) -> dict[str, int]:
         """How often each service ended without being told to, from supervisor's own log.

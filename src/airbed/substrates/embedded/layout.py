@@ -21,7 +21,7 @@ from airbed.errors import Unavailable
 from airbed.settings import Settings
 from airbed.spec import BedFiles, BedSpec, bed_names
 from airbed.substrates.embedded import airflow, object_store, ports, postgres, toxiproxy
-from airbed.topology import DATABASE_SERVICES, DATABASES, REGIONS
+from airbed.topology import DATABASE_SERVICES, DATABASES, REGIONS, S3_WAY
 
 LOOPBACK = "127.0.0.1"
 
@@ -42,7 +42,7 @@ def allocate_ports(settings: Settings, spec: BedSpec) -> dict[str, int]:
     from airbed.kubernetes import control_plane
 
     purposes = (
-        *("keeper", "director", "statsd", "template"),
+        *("keeper", "director", S3_WAY, "statsd", "template"),
         *DATABASE_SERVICES,
         *airflow.PORTS,
         *object_store.PORTS,
@@ -55,7 +55,7 @@ def allocate_ports(settings: Settings, spec: BedSpec) -> dict[str, int]:
 def make_endpoints(spec: BedSpec, files: BedFiles) -> Endpoints:
     """Addresses and fresh credentials of a new bed.
 
-    Tasks go through Toxiproxy where the bed has it, and else directly.
+    Tasks go through Toxiproxy where the bed has it, and else directly; to S3 always through the director.
     """
 
     def local(purpose: str) -> Address:
@@ -85,7 +85,7 @@ def make_endpoints(spec: BedSpec, files: BedFiles) -> Endpoints:
         },
         s3=S3Endpoint(
             direct=url("s3"),
-            task=url(task("s3")),
+            task=url(toxiproxy.port_of("s3") if spec.tcp_faults else S3_WAY),
             access_key=f"AB{secrets.token_hex(9).upper()}",
             secret_key=_password(),
         ),

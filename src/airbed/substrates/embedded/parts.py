@@ -23,7 +23,7 @@ from airbed.substrates.embedded.guard import MORE
 from airbed.substrates.embedded.processes import FOLDER, MARK, SERVICE
 from airbed.substrates.embedded.program import Program
 from airbed.substrates.embedded.startup import Progress
-from airbed.topology import DATABASES, METADATA, Database
+from airbed.topology import DATABASES, METADATA, S3_WAY, Database
 
 
 def common_environment(files: BedFiles, spec: BedSpec) -> dict[str, str]:
@@ -51,9 +51,18 @@ def common_environment(files: BedFiles, spec: BedSpec) -> dict[str, str]:
 
 
 def programs(
-    settings: Settings, files: BedFiles, spec: BedSpec, endpoints: Endpoints, progress: Progress
+    settings: Settings,
+    files: BedFiles,
+    spec: BedSpec,
+    endpoints: Endpoints,
+    progress: Progress,
+    *,
+    warm: bool = True,
 ) -> list[Program]:
-    """Every program of the bed in the topology's order, with its data folder made where it is missing."""
+    """Every program of the bed in the topology's order, with its data folder made where it is missing.
+
+    `warm`: see `airflow.programs`.
+    """
     environment = airflow.settings(files, spec, endpoints, files.read_secrets(), settings.resources)
     airflow.prepare(files, endpoints)
     databases = _databases(settings, files, spec, endpoints, environment, progress)
@@ -64,7 +73,7 @@ def programs(
         store,
         _director(files, spec, endpoints),
         *_toxiproxy(settings, files, spec, endpoints, progress),
-        *airflow.programs(sys.executable, with_project, endpoints, files),
+        *airflow.programs(sys.executable, with_project, endpoints, files, warm=warm),
     ]
     if spec.kubernetes:
         found += kubernetes_parts.programs(settings, files, spec, endpoints, progress)
@@ -160,19 +169,17 @@ def _database(
 def _director(files: BedFiles, spec: BedSpec, endpoints: Endpoints) -> Program:
     token = files.director / "token"
     write_private(token, endpoints.director.token)
+    port = spec.ports
+    command = [
+        *(sys.executable, "-m", "airbed.director", "--port", str(port["director"])),
+        *("--statsd-port", str(port["statsd"]), "--token-file", str(token), "--state-dir", str(files.director)),
+    ]
+    if S3_WAY in port:
+        # Beds of an earlier airbed have no such port: their tasks reach S3 directly.
+        command += ["--s3-port", str(port[S3_WAY]), "--s3-upstream", endpoints.s3.direct]
     return Program(
         name="director",
-        command=[
-            *(sys.executable, "-m", "airbed.director", "--port", str(spec.ports["director"])),
-            *(
-                "--statsd-port",
-                str(spec.ports["statsd"]),
-                "--token-file",
-                str(token),
-                "--state-dir",
-                str(files.director),
-            ),
-        ],
+        command=command,
         directory=files.director,
         ready=lambda: bool(airflow.get(f"{endpoints.director.url}/health")),
     )

@@ -33,12 +33,13 @@ class Process:
     they could not be read.
     """
 
-    __slots__ = ("folder", "mark", "parent", "pid", "service", "session", "start", "state")
+    __slots__ = ("folder", "group", "mark", "parent", "pid", "service", "session", "start", "state")
 
     def __init__(self, pid: int, fields: list[str], mark: str | None, service: str | None, folder: str | None) -> None:
         self.pid = pid
         self.state = fields[0]
         self.parent = int(fields[1])
+        self.group = int(fields[2])
         self.session = int(fields[3])
         self.start = int(fields[19])
         self.mark = mark

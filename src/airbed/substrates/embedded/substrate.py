@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import shutil
 import signal
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,13 +17,13 @@ from airbed.errors import Unavailable, UsageError
 from airbed.settings import Settings
 from airbed.spec import BedFiles, BedSpec
 from airbed.substrates.base import ServiceStatus
-from airbed.substrates.embedded import processes
+from airbed.substrates.embedded import processes, trees
 from airbed.substrates.embedded.keeper import Keeper
 from airbed.substrates.embedded.ports import still_taken
 from airbed.substrates.embedded.program import Program
 from airbed.substrates.embedded.startup import Progress, start_all, wait_ready
 from airbed.substrates.embedded.toxiproxy import Ways
-from airbed.topology import CORE_SERVICES, KUBERNETES_SERVICES
+from airbed.topology import AIRFLOW_SERVICES, CORE_SERVICES, KUBERNETES_SERVICES
 
 
 class EmbeddedSubstrate:
@@ -72,7 +74,7 @@ class EmbeddedSubstrate:
         programs = [replace(each, on_ready=lambda: None) for each in self._programs(progress)]
         start_all(self._keeper, programs, progress if names else lambda line: None, timeout)
         self._await_states(names)
-        self._set_ways()
+        self.set_ways()
         return bool(names)
 
     def add(self, services: Sequence[str], progress: Progress, timeout: float = 120) -> dict[str, float]:
@@ -81,14 +83,14 @@ class EmbeddedSubstrate:
         self._keeper.configure(programs, self._environment())
         self._keeper.reload()
         seconds = start_all(self._keeper, [each for each in programs if each.name in services], progress, timeout)
-        self._set_ways()
+        self.set_ways()
         return seconds
 
-    def _programs(self, progress: Progress) -> list[Program]:
+    def _programs(self, progress: Progress, *, warm: bool = True) -> list[Program]:
         # What knows all parts is imported only when it is needed: `status` has to answer at once.
         from airbed.substrates.embedded import parts
 
-        return parts.programs(self._settings, self._files, self._spec, self._endpoints, progress)
+        return parts.programs(self._settings, self._files, self._spec, self._endpoints, progress, warm=warm)
 
     def _environment(self) -> dict[str, str]:
         from airbed.substrates.embedded import parts
@@ -207,16 +209,19 @@ class EmbeddedSubstrate:
         Its proxy is closed after it, so that what it says to its clients when it goes still reaches them.
         """
         self._ensure_known(service)
+        self._keeper.ask_to_stop([service])
+        # A frozen service would not hear.
+        processes.signal_all([pid for pid, each in self._of(service).items() if each.state == "T"], signal.SIGCONT)
         self._keeper.stop(service)
         processes.sweep(self._spec.mark, service)
-        self._set_ways()
+        self.set_ways()
 
     def start(self, service: str) -> None:
         """Start a service and wait until it does its work and tasks can reach it."""
         program = self._program(service)
         self._keeper.start(service)
         self._await(program, 60)
-        self._set_ways()
+        self.set_ways()
 
     def restart(self, service: str) -> None:
         """Stop, then start."""
@@ -247,16 +252,40 @@ class EmbeddedSubstrate:
         self._ensure_known(service)
         self._signal_until(service, signal.SIGCONT, lambda state: state != "T")
         if service == "toxiproxy":
-            self._set_ways()
+            self.set_ways()
 
-    def _set_ways(self) -> None:
-        """Open and close the proxies as the services are there; a Toxiproxy that is down does so at its start."""
+    def state(self, service: str) -> str:
+        """The state of one service, as `status` has it."""
+        self._ensure_known(service)
+        return next(each.state for each in self.status() if each.name == service)
+
+    def start_of(self, pid: int, title: str) -> int | None:
+        """When a process of the bed started, for the verbs on its tree; None when it is not there, or not that one."""
+        return trees.start_of(self._spec.mark, pid, title)
+
+    def kill_tree(self, pid: int, start: int) -> int:
+        """SIGKILL one process of the bed with all its descendants; returns how many processes that were."""
+        return trees.kill(self._spec.mark, pid, start)
+
+    def pause_tree(self, pid: int, start: int) -> int:
+        """Freeze one process of the bed with all its descendants; returns how many processes that are."""
+        return len(trees.freeze(self._spec.mark, pid, start))
+
+    def unpause_tree(self, pid: int, start: int) -> int:
+        """Let them go on; those that are gone meanwhile are none."""
+        return len(trees.thaw(self._spec.mark, pid, start))
+
+    def set_ways(self) -> None:
+        """Open and close the ways of the tasks: closed to a service that is stopped, and where a fault says so.
+
+        A Toxiproxy that does not run does so at its start. Raises Unavailable when one that runs does not do it.
+        """
         if self._ways is None:
             return
-        info = self._keeper.info()
-        self._ways.write([name for name, row in info.items() if row["statename"] != "STOPPED"])
-        alive = info["toxiproxy"]["statename"] in ("RUNNING", "STARTING", "BACKOFF")
-        if alive and not _frozen(int(info["toxiproxy"]["pid"])):
+        with contextlib.suppress(Unavailable):
+            # Without a keeper nobody stops or starts a service: what was noted last stands.
+            self._ways.write([name for name, row in self._keeper.info().items() if row["statename"] != "STOPPED"])
+        if any(each.state != "T" for each in self._of("toxiproxy").values()):
             self._ways.apply()
 
     def _signal_until(self, service: str, number: int, done: Callable[[str], bool], timeout: float = 10) -> None:
@@ -279,18 +308,39 @@ class EmbeddedSubstrate:
         self._ensure_known(service)
         return self._keeper.log_file(service)
 
-    def reconfigure(self, spec: BedSpec, services: Sequence[str], progress: Progress) -> None:
-        """Restart services under changed settings of the bed."""
+    def with_airflow_settings(self, settings: Mapping[str, str], *, warm: bool = True) -> None:
+        """Let Airflow have these settings besides those of the bed, instead of any given before; {} takes them back.
+
+        Names are `SECTION__KEY`. The components are restarted when something changes, and with them the instances that
+        run. `warm=False` restarts the API server in any case and leaves its execution API cold, as after a deployment:
+        the first task pays for its start. The settings are kept in bed.json: the next `up` has them too.
+        Raises UsageError for a name that is not one.
+        """
+        for name in settings:
+            if not re.fullmatch(r"[A-Z][A-Z0-9_]*__[A-Z0-9_]+", name):
+                raise UsageError(f"'{name}' is no Airflow setting; write SECTION__KEY, such as CORE__PARALLELISM")
+        changed = dict(settings) != self._spec.airflow
+        self._spec.airflow = dict(settings)
+        if changed or not warm:
+            services = AIRFLOW_SERVICES if changed else ("api-server",)
+            self.reconfigure(self._spec, services, lambda line: None, warm=warm)
+        if warm:
+            # Also after a start that left it cold.
+            self.wait_ready("api-server")
+
+    def reconfigure(self, spec: BedSpec, services: Sequence[str], progress: Progress, *, warm: bool = True) -> None:
+        """Restart services under changed settings of the bed; `warm`: see `with_airflow_settings`."""
         self._spec = spec
         self._files.write_spec(spec)
+        self._keeper.ask_to_stop(services)
         for service in services:
             self.stop(service)
-        programs = self._programs(progress)
+        programs = self._programs(progress, warm=warm)
         self._keeper.configure(programs, self._environment())
         for service in services:
             self._keeper.replace(service)
-        start_all(self._keeper, [each for each in programs if each.name in services], progress, 60)
-        self._set_ways()
+        start_all(self._keeper, [each for each in programs if each.name in services], progress, 120)
+        self.set_ways()
 
     def _await(self, program: Program, timeout: float) -> None:
         wait_ready(self._keeper, program, time.monotonic() + timeout)
