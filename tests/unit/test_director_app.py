@@ -10,10 +10,6 @@ from typing import Any
 from aiohttp.test_utils import TestClient, TestServer
 
 from airbed.director.app import Director, create_app
-from airbed.director.journal import Journal
-from airbed.director.rulebook import RuleBook
-from airbed.director.s3book import S3RuleBook
-from airbed.director.statsd import Metrics
 
 RULE = {"dag_id": "d", "task_id": "t", "action": "raise", "map_index": [3], "times": 1, "message": "boom"}
 INSTANCE = {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": 3, "try_number": 1}
@@ -38,7 +34,7 @@ def serve(tmp_path: Path, talk: Callable[[Http, Director], Awaitable[None]]) -> 
     """Run `talk` against a director of its own."""
 
     async def run() -> None:
-        director = Director(RuleBook(tmp_path / "rules.json"), S3RuleBook(tmp_path), Journal(limit=5), Metrics())
+        director = Director(tmp_path, journal_limit=5)
         async with TestClient(TestServer(create_app(director, "secret"))) as client:
             await talk(Http(client), director)
 
@@ -60,7 +56,7 @@ def test_a_rule_is_asked_for_fired_and_read_back(tmp_path: Path) -> None:
     async def talk(http: Http, _: Director) -> None:
         status, rule = await http("POST", "/task-rules", RULE)
         assert (status, rule["fired"], rule["map_index"]) == (201, 0, [3])
-        assert (await http("POST", "/task", {**INSTANCE, "map_index": 2}))[1] == {"rules": []}
+        assert (await http("POST", "/task", {**INSTANCE, "map_index": 2}))[1] == {"rules": [], "gates": []}
         (offered,) = (await http("POST", "/task", INSTANCE))[1]["rules"]
         assert offered == {
             "id": rule["id"],
@@ -73,7 +69,7 @@ def test_a_rule_is_asked_for_fired_and_read_back(tmp_path: Path) -> None:
         assert (await http("GET", f"/task-rules/{rule['id']}"))[1]["fired"] == 0
         claim = {**INSTANCE, "rule": rule["id"]}
         assert [(await http("POST", "/task/fired", claim))[1]["fire"] for _ in range(2)] == [True, False]
-        assert (await http("POST", "/task", INSTANCE))[1] == {"rules": []}
+        assert (await http("POST", "/task", INSTANCE))[1] == {"rules": [], "gates": []}
         entries = (await http("GET", "/journal"))[1]["entries"]
         assert [entry["kind"] for entry in entries] == ["asked", "asked", "fired", "refused", "asked"]
         (fired,) = (await http("GET", "/journal?kind=fired"))[1]["entries"]

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from airbed.director.rulebook import RuleBook
-from airbed.director.rules import Instance, TaskRule
+from airbed.director.rules import TaskRule
+from airbed.director.selection import Instance
 from airbed.errors import UsageError
 
 BASE: dict[str, Any] = {"dag_id": "d", "task_id": "t", "action": "raise"}
@@ -66,6 +67,11 @@ def test_a_rule_matches_its_instances_only(rule: dict[str, Any], matches: bool) 
         ({"where": {}}, "where must map a path"),
         ({"where": {"a..b": 1}}, "bad path 'a..b'"),
         ({"maps": 3}, "unknown field 'maps'; known: dag_id"),
+        ({"action": "slow"}, "action 'slow' needs seconds"),
+        ({"action": "oom-kill"}, "action 'oom-kill' needs megabytes"),
+        ({"action": "oom-kill", "megabytes": 9, "when": "after"}, "when must be 'before'"),
+        ({"action": "hang", "seconds": 1}, "seconds is only for action 'slow'"),
+        ({"arrivals": 0}, "arrivals must be a whole number of 1 or more"),
     ],
 )
 def test_a_bad_rule_is_one_clear_line(rule: dict[str, Any], line: str) -> None:
@@ -77,7 +83,7 @@ def test_a_bad_rule_is_one_clear_line(rule: dict[str, Any], line: str) -> None:
 
 def test_times_counts_over_all_instances(book: RuleBook) -> None:
     rule_id = book.add(TaskRule.parse({**BASE, "times": 2}))
-    claims = [book.claim(rule_id, instance(map_index=index)) is not None for index in range(4)]
+    claims = [book.claim(rule_id, instance(map_index=index))[0] is not None for index in range(4)]
     assert claims == [True, True, False, False]
     assert book.matching(instance()) == {}
     rule = book.get(rule_id)
@@ -85,17 +91,32 @@ def test_times_counts_over_all_instances(book: RuleBook) -> None:
     assert rule["fired"] == 2
 
 
+def test_arrivals_are_counted_once_in_the_order_they_come(book: RuleBook) -> None:
+    rule_id = book.add(TaskRule.parse({**BASE, "arrivals": [2, 3]}))
+    claims = [book.claim(rule_id, instance(map_index=index)) for index in (7, 7, 5, 9, 5, 1)]
+    assert [position for _, position in claims] == [1, 1, 2, 3, 2, 4]
+    assert [rule is not None for rule, _ in claims] == [False, False, True, True, True, False]
+    assert [position for _, position in [book.claim(rule_id, instance(map_index=7, try_number=2))]] == [5]
+
+
+def test_the_same_id_twice_is_one_rule(book: RuleBook) -> None:
+    assert book.add(TaskRule.parse(BASE), "airbed-f1") == book.add(TaskRule.parse(BASE), "airbed-f1") == "airbed-f1"
+    assert len(book.all()) == 1
+    with pytest.raises(UsageError, match="another rule of the id 'airbed-f1'"):
+        book.add(TaskRule.parse({**BASE, "times": 1}), "airbed-f1")
+
+
 def test_a_rule_without_times_fires_for_ever(book: RuleBook) -> None:
     rule_id = book.add(TaskRule.parse(BASE))
-    assert all(book.claim(rule_id, instance(try_number=number)) for number in range(1, 20))
+    assert all(book.claim(rule_id, instance(try_number=number))[0] for number in range(1, 20))
 
 
 def test_a_claim_by_another_instance_or_for_a_removed_rule_is_refused(book: RuleBook) -> None:
     rule_id = book.add(TaskRule.parse({**BASE, "map_index": 3}))
-    assert book.claim(rule_id, instance(map_index=4)) is None
+    assert book.claim(rule_id, instance(map_index=4)) == (None, None)
     assert book.remove(rule_id)
     assert not book.remove(rule_id)
-    assert book.claim(rule_id, instance()) is None
+    assert book.claim(rule_id, instance()) == (None, None)
 
 
 def test_rules_and_counts_survive_a_restart_and_ids_are_not_reused(tmp_path: Path) -> None:
@@ -103,7 +124,9 @@ def test_rules_and_counts_survive_a_restart_and_ids_are_not_reused(tmp_path: Pat
     book = RuleBook(file)
     gone = book.add(TaskRule.parse(BASE))
     kept = book.add(TaskRule.parse({**BASE, "action": "kill", "map_index": [1, 3], "times": 2, "where": {"x.y": 3}}))
+    book.add(TaskRule.parse({**BASE, "action": "return", "value": {"a": [1]}, "arrivals": 1}), "mine")
     book.claim(kept, instance())
+    book.claim("mine", instance())
     book.remove(gone)
     again = RuleBook(file)
     assert again.all() == book.all()

@@ -1,25 +1,23 @@
-"""The client of a bed's director: task rules, journal, metrics."""
+"""The client of a bed's director: task rules, S3 rules, gates, journal, metrics."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal, Self
+from typing import Any, Self, Unpack
 
 import httpx
 
+from airbed.clients.director_rules import S3Rule, TaskRule, When
 from airbed.endpoints import DirectorEndpoint
 from airbed.errors import Unavailable, UsageError
-
-Action = Literal["raise", "fail-now", "kill"]
-When = Literal["before", "after"]
 
 
 class DirectorClient:
     """Speaks to one director. Use it as a context manager, or `close` it.
 
     Every method raises Unavailable when the director does not answer or refuses the token, and UsageError when it
-    refuses what was asked.
+    refuses what was asked. A rule may be given an `id`; the same rule under the same id again changes nothing.
     """
 
     def __init__(self, endpoint: DirectorEndpoint) -> None:
@@ -40,114 +38,112 @@ class DirectorClient:
         """Close the connections."""
         self._http.close()
 
-    def add_task_rule(
-        self,
-        *,
-        dag_id: str,
-        task_id: str,
-        action: Action,
-        run_id: str | None = None,
-        map_index: int | Sequence[int] | None = None,
-        try_number: int | Sequence[int] | None = None,
-        times: int | None = None,
-        when: When = "before",
-        exception: str | None = None,
-        message: str | None = None,
-        where: Mapping[str, Any] | None = None,
-    ) -> str:
-        """Give chosen instances of a task a fault; returns the rule's id.
-
-        `map_index` counts from 0 (-1: unmapped), `try_number` from 1; None means every one. `times` is the highest
-        number of firings over all instances. `exception` is "module:Class", for action "raise" only. `where` maps a
-        dotted path into the rendered task, such as "op_kwargs.item.id", to the value it must have.
-        """
-        rule = {
-            "dag_id": dag_id,
-            "task_id": task_id,
-            "action": action,
-            "run_id": run_id,
-            "map_index": _plain(map_index),
-            "try_number": _plain(try_number),
-            "times": times,
-            "when": when,
-            "exception": exception,
-            "message": message,
-            "where": None if where is None else dict(where),
-        }
-        return str(self._ask("POST", "/task-rules", json=rule)["id"])
+    def add_task_rule(self, **rule: Unpack[TaskRule]) -> str:
+        """Give chosen instances of a task a fault; returns the rule's id."""
+        return str(self._ask("POST", "/task-rules", json=_plain(rule))["id"])
 
     @contextmanager
-    def task_rule(
-        self,
-        *,
-        dag_id: str,
-        task_id: str,
-        action: Action,
-        run_id: str | None = None,
-        map_index: int | Sequence[int] | None = None,
-        try_number: int | Sequence[int] | None = None,
-        times: int | None = None,
-        when: When = "before",
-        exception: str | None = None,
-        message: str | None = None,
-        where: Mapping[str, Any] | None = None,
-    ) -> Iterator[str]:
+    def task_rule(self, **rule: Unpack[TaskRule]) -> Iterator[str]:
         """The same as `add_task_rule`, for the length of a `with` block; gives the rule's id."""
-        rule_id = self.add_task_rule(
-            dag_id=dag_id,
-            task_id=task_id,
-            action=action,
-            run_id=run_id,
-            map_index=map_index,
-            try_number=try_number,
-            times=times,
-            when=when,
-            exception=exception,
-            message=message,
-            where=where,
-        )
+        rule_id = self.add_task_rule(**rule)
         try:
             yield rule_id
         finally:
             self.remove(rule_id)
 
     def remove(self, rule_id: str) -> bool:
-        """Forget a rule; False when it was gone already."""
-        return self._send("DELETE", f"/task-rules/{rule_id}", missing_ok=True).status_code != httpx.codes.NOT_FOUND
+        """Forget a task rule; False when it was gone already."""
+        return self._delete(f"/task-rules/{rule_id}")
 
     def clear(self) -> int:
-        """Forget every rule; returns how many there were."""
+        """Forget every task rule; returns how many there were."""
         return int(self._ask("DELETE", "/task-rules")["removed"])
 
     def rules(self) -> list[dict[str, Any]]:
-        """Every rule: its fields, `id`, and `fired`, the number of firings so far."""
+        """Every task rule: its fields, `id`, and `fired`, the number of firings so far."""
         return list(self._ask("GET", "/task-rules"))
 
-    def journal(
-        self,
-        *,
-        kind: Literal["asked", "fired", "refused"] | None = None,
-        dag_id: str | None = None,
-        run_id: str | None = None,
-        task_id: str | None = None,
-        rule: str | None = None,
-        after: int | None = None,
-        limit: int | None = None,
-    ) -> list[dict[str, Any]]:
-        """What the director saw, oldest first (it keeps the last 10000 questions and the last 10000 faults).
+    def rule(self, rule_id: str) -> dict[str, Any] | None:
+        """One task rule as `rules` gives it; None when there is none of that id."""
+        return self._get(f"/task-rules/{rule_id}")
 
-        Each entry has seq, time (Unix seconds), kind, dag_id, run_id, task_id, map_index, try_number; `asked` has the
-        offered `rules`, `fired` has rule, action and when. Only entries with a seq above `after`; the last `limit`.
+    def add_s3_rule(self, **rule: Unpack[S3Rule]) -> str:
+        """Give chosen S3 requests a fault; returns the rule's id."""
+        return str(self._ask("POST", "/s3-rules", json=_plain(rule))["id"])
+
+    def remove_s3_rule(self, rule_id: str) -> bool:
+        """Forget an S3 rule; False when it was gone already."""
+        return self._delete(f"/s3-rules/{rule_id}")
+
+    def clear_s3_rules(self) -> int:
+        """Forget every S3 rule; returns how many there were."""
+        return int(self._ask("DELETE", "/s3-rules")["removed"])
+
+    def s3_rules(self) -> list[dict[str, Any]]:
+        """Every S3 rule: its fields, `id`, `hits` (requests it selected) and `fired`."""
+        return list(self._ask("GET", "/s3-rules"))
+
+    def s3_rule(self, rule_id: str) -> dict[str, Any] | None:
+        """One S3 rule as `s3_rules` gives it; None when there is none of that id."""
+        return self._get(f"/s3-rules/{rule_id}")
+
+    def add_gate(
+        self,
+        name: str,
+        *,
+        dag_id: str,
+        task_id: str,
+        run_id: str | None = None,
+        map_index: Sequence[int] | None = None,
+        try_number: Sequence[int] | None = None,
+        where: Mapping[str, Sequence[Any]] | None = None,
+        when: When = "before",
+        hold: bool = True,
+        timeout: float = 300,
+    ) -> dict[str, Any]:
+        """Put a gate up where chosen instances arrive, in the place of one of the same name; returns it.
+
+        `where` maps a dotted path into the rendered task to the values of which it must have one. `hold` False: they
+        are counted and go on. Held ones go on when the gate is opened, or `timeout` seconds after the first arrival.
         """
-        wanted = {
-            "kind": kind,
-            "dag_id": dag_id,
-            "run_id": run_id,
-            "task_id": task_id,
-            "rule": rule,
-            "after": after,
-            "limit": limit,
-        }
+        chosen = {"run_id": run_id, "map_index": map_index, "try_number": try_number, "where": where}
+        gate: dict[str, Any] = {"name": name, "dag_id": dag_id, "task_id": task_id, **chosen}
+        gate |= {"when": when, "hold": hold, "timeout": timeout}
+        return dict(self._ask("POST", "/gates", json=_plain(gate)))
+
+    def gate(self, name: str) -> dict[str, Any]:
+        """A gate: its fields, `open` (to all), `let_through` (the first n; None: all), `timed_out`, and `arrived`.
+
+        `arrived` has, in order, position (from 1), dag_id, run_id, task_id, map_index, try_number, time; each once.
+        """
+        return dict(self._ask("GET", f"/gates/{name}"))
+
+    def gates(self) -> list[dict[str, Any]]:
+        """Every gate as `gate` gives it."""
+        return list(self._ask("GET", "/gates"))
+
+    def open_gate(self, name: str, count: int | None = None) -> dict[str, Any]:
+        """Let the first `count` arrivals through, or all; twice does no more than once."""
+        return dict(self._ask("POST", f"/gates/{name}/open", json={"count": count}))
+
+    def remove_gate(self, name: str) -> bool:
+        """Take a gate away, whoever waits there goes on; False when it was gone already."""
+        return self._delete(f"/gates/{name}")
+
+    def clear_gates(self) -> int:
+        """Take every gate away; returns how many there were."""
+        return int(self._ask("DELETE", "/gates")["removed"])
+
+    def journal(
+        self, *, after: int | None = None, limit: int | None = None, **equal: str | None
+    ) -> list[dict[str, Any]]:
+        """What the director saw, oldest first (it keeps the last 10000 questions and the last 10000 of the rest).
+
+        Each entry has seq, time (Unix seconds) and kind (started, asked, fired, refused, arrived, gate-arrived,
+        gate-opened, gate-timed-out, s3-fired, s3-followed, s3-unreachable). Only entries with a seq above `after`; the
+        last `limit`; whose kind, dag_id, run_id, task_id, rule, gate, bucket or key equal the given ones.
+        """
+        wanted = {**equal, "after": after, "limit": limit}
         query = {name: str(value) for name, value in wanted.items() if value is not None}
         return list(self._ask("GET", "/journal", params=query)["entries"])
 
@@ -170,6 +166,13 @@ class DirectorClient:
     def _ask(self, method: str, path: str, **options: Any) -> Any:
         return self._send(method, path, **options).json()
 
+    def _get(self, path: str) -> dict[str, Any] | None:
+        response = self._send("GET", path, missing_ok=True)
+        return None if response.status_code == httpx.codes.NOT_FOUND else dict(response.json())
+
+    def _delete(self, path: str) -> bool:
+        return self._send("DELETE", path, missing_ok=True).status_code != httpx.codes.NOT_FOUND
+
     def _send(self, method: str, path: str, *, missing_ok: bool = False, **options: Any) -> httpx.Response:
         try:
             response = self._http.request(method, path, **options)
@@ -185,8 +188,13 @@ class DirectorClient:
         raise Unavailable(f"the director at {self._http.base_url} answered {response.status_code}: {reason}")
 
 
-def _plain(value: int | Sequence[int] | None) -> int | list[int] | None:
-    return value if value is None or isinstance(value, int) else list(value)
+def _plain(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what was not said, and with lists for what JSON knows as one."""
+    return {
+        name: list(value) if isinstance(value, tuple | range) else value
+        for name, value in fields.items()
+        if value is not None
+    }
 
 
 def _reason(response: httpx.Response) -> str:

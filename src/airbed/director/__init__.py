@@ -1,4 +1,4 @@
-"""The director: one small process that tells tasks which faults to have, and keeps what it saw.
+"""The director: one small process that stands before S3, tells tasks which faults to have, and keeps what it saw.
 
-First form: task rules, their journal, and a StatsD sink that can be read over HTTP.
+S3 rules, task rules, gates, their journal, and a StatsD sink that can be read over HTTP.
 """

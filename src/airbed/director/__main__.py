@@ -1,4 +1,7 @@
-"""Start the director: `python -m airbed.director --port P --statsd-port U --token-file F --state-dir D`."""
+"""Start the director: `python -m airbed.director --port P --statsd-port U --token-file F --state-dir D`.
+
+With `--s3-port Q --s3-upstream URL` it stands before the S3 service at that URL too.
+"""
 
 from __future__ import annotations
 

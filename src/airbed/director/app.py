@@ -4,45 +4,46 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
+from pathlib import Path
 
 from aiohttp import web
 
+from airbed.director.gateroutes import GateRoutes
+from airbed.director.gates import GateBook
 from airbed.director.journal import KINDS, Journal
-from airbed.director.requests import json_body, not_found
 from airbed.director.rulebook import RuleBook
-from airbed.director.rules import Instance, TaskRule
 from airbed.director.s3book import S3RuleBook
 from airbed.director.s3routes import S3Routes
 from airbed.director.statsd import Metrics
+from airbed.director.taskroutes import TaskRoutes
 from airbed.errors import UsageError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _MAX_BODY_BYTES = 1 << 20
+_FILTERS = ("kind", "dag_id", "run_id", "task_id", "rule", "gate", "bucket", "key")
 
 
 class Director:
-    """The handlers, over one rule book, one journal and one set of metrics. A wrong request gets `{"error": line}`."""
+    """What the director keeps: rules, gates and journal in its folder, metrics in memory; and its handlers.
 
-    def __init__(self, rules: RuleBook, s3_rules: S3RuleBook, journal: Journal, metrics: Metrics) -> None:
-        self.rules = rules
-        self.s3_rules = s3_rules
-        self.journal = journal
-        self.metrics = metrics
+    A wrong request gets `{"error": line}`.
+    """
+
+    def __init__(self, folder: Path, journal_limit: int = 10_000) -> None:
+        self.metrics = Metrics()
+        self.journal = Journal(folder / "journal.jsonl", journal_limit)
+        self.rules = RuleBook(folder / "task-rules.json")
+        self.gates = GateBook(folder / "gates.json", self.journal)
+        self.s3_rules = S3RuleBook(folder)
 
     def routes(self) -> list[web.RouteDef]:
         """Every path, its method and its handler."""
         return [
             web.get("/health", self.health),
-            web.post("/task-rules", self.add_rule),
-            web.get("/task-rules", self.list_rules),
-            web.delete("/task-rules", self.clear_rules),
-            web.get("/task-rules/{id}", self.get_rule),
-            web.delete("/task-rules/{id}", self.remove_rule),
+            *TaskRoutes(self.rules, self.gates, self.journal).routes(),
+            *GateRoutes(self.gates).routes(),
             *S3Routes(self.s3_rules).routes(),
-            web.post("/task", self.ask),
-            web.post("/task/fired", self.fired),
             web.get("/journal", self.read_journal),
             web.delete("/journal", self.clear_journal),
             web.get("/metrics", self.read_metrics),
@@ -54,62 +55,13 @@ class Director:
         sink = {"packets": self.metrics.packets, "invalid": self.metrics.invalid, "dropped": self.metrics.dropped}
         return web.json_response({"status": "ok", "statsd": sink})
 
-    async def add_rule(self, request: web.Request) -> web.Response:
-        """Keep a task rule; 201 with its `id`, 400 when it is not a valid one."""
-        rule_id = self.rules.add(TaskRule.parse(await json_body(request)))
-        return web.json_response(self.rules.get(rule_id), status=201)
-
-    async def list_rules(self, _: web.Request) -> web.Response:
-        """Every rule with its `fired`."""
-        return web.json_response(self.rules.all())
-
-    async def get_rule(self, request: web.Request) -> web.Response:
-        """One rule with its `fired`."""
-        rule = self.rules.get(request.match_info["id"])
-        return not_found(request, "task rule") if rule is None else web.json_response(rule)
-
-    async def remove_rule(self, request: web.Request) -> web.Response:
-        """Forget one rule; 204."""
-        return (
-            web.Response(status=204) if self.rules.remove(request.match_info["id"]) else not_found(request, "task rule")
-        )
-
-    async def clear_rules(self, _: web.Request) -> web.Response:
-        """Forget every rule; `{"removed": n}`."""
-        return web.json_response({"removed": self.rules.clear()})
-
-    async def ask(self, request: web.Request) -> web.Response:
-        """An instance starts: `{"rules": [...]}` that may fire for it, each to be claimed at /task/fired first."""
-        instance = Instance.parse(await json_body(request))
-        matching = self.rules.matching(instance)
-        self.journal.add("asked", **asdict(instance), rules=list(matching))
-        fields = ("action", "when", "exception", "message", "where")
-        return web.json_response(
-            {"rules": [{"id": key, **{name: getattr(rule, name) for name in fields}} for key, rule in matching.items()]}
-        )
-
-    async def fired(self, request: web.Request) -> web.Response:
-        """An instance is about to have a fault: `{"fire": true}` and counted, or false: the rule is spent or gone."""
-        body = await json_body(request)
-        instance = Instance.parse(body)
-        rule_id = body.get("rule") if isinstance(body, dict) else None
-        rule = self.rules.claim(str(rule_id), instance)
-        if rule is None:
-            self.journal.add("refused", **asdict(instance), rule=rule_id)
-        else:
-            detail = {"exception": rule.exception, "message": rule.message} if rule.action == "raise" else {}
-            self.journal.add("fired", **asdict(instance), rule=rule_id, action=rule.action, when=rule.when, **detail)
-        return web.json_response({"fire": rule is not None})
-
     async def read_journal(self, request: web.Request) -> web.Response:
-        """`{"entries": [...]}`; the query may have kind, dag_id, run_id, task_id, rule, after (seq) and limit."""
+        """`{"entries": [...]}`; the query may have one of each filter, after (a seq) and limit."""
         query = dict(request.query)
         after, limit = _number(query, "after"), _number(query, "limit")
-        unknown = sorted(set(query) - {"kind", "dag_id", "run_id", "task_id", "rule"})
+        unknown = sorted(set(query) - set(_FILTERS))
         if unknown:
-            raise UsageError(
-                f"journal: unknown filter {unknown[0]!r}; known: kind, dag_id, run_id, task_id, rule, after, limit"
-            )
+            raise UsageError(f"journal: unknown filter {unknown[0]!r}; known: {', '.join(_FILTERS)}, after, limit")
         if query.get("kind", KINDS[0]) not in KINDS:
             raise UsageError(f"journal: unknown kind {query['kind']!r}; known: {', '.join(KINDS)}")
         return web.json_response({"entries": self.journal.entries(after=after or 0, limit=limit, **query)})

@@ -93,3 +93,18 @@ def optional_id(fields: Mapping[str, Any], what: str) -> str | None:
     if value is not None and (not isinstance(value, str) or not _ID.fullmatch(value)):
         raise UsageError(f"{what}: id must be 1 to 100 letters, digits, '_', '.' or '-', got {value!r}")
     return value
+
+
+def paths(fields: Mapping[str, Any], name: str, what: str) -> dict[str, Any] | None:
+    """A map of dotted paths ("op_kwargs.item.id") to anything, not empty; or None."""
+    value = fields.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, dict) or not value:
+        raise UsageError(
+            f"{what}: {name} must map a path to a value, such as {{'op_kwargs.item.id': 3}}, got {value!r}"
+        )
+    for path in value:
+        if not isinstance(path, str) or not all(path.split(".")):
+            raise UsageError(f"{what}: {name} has a bad path {path!r}; use names and positions joined by dots")
+    return value

@@ -1,15 +1,30 @@
-"""The rules that are in force, with their firings, kept across restarts."""
+"""The task rules that are in force, with their firings, kept across restarts."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from airbed.director.rules import Instance, TaskRule
+from airbed.director.rules import TaskRule
+from airbed.director.selection import Instance
 from airbed.director.state import read_state, write_state
 from airbed.errors import UsageError
+
+
+@dataclass
+class Kept:
+    """A rule, how often it fired, and who has arrived, in order."""
+
+    rule: TaskRule
+    fired: int = 0
+    arrived: dict[Instance, None] = field(default_factory=dict)
+
+    @property
+    def spent(self) -> bool:
+        """Whether it cannot fire any more."""
+        return self.rule.times is not None and self.fired >= self.rule.times
 
 
 class RuleBook:
@@ -20,16 +35,23 @@ class RuleBook:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._rules: dict[str, TaskRule] = {}
-        self._fired: dict[str, int] = {}
+        self._rules: dict[str, Kept] = {}
         self._last = 0
         self._load()
 
-    def add(self, rule: TaskRule) -> str:
-        """Keep a rule; returns its id, which is never used again."""
-        self._last += 1
-        rule_id = f"r{self._last}"
-        self._rules[rule_id], self._fired[rule_id] = rule, 0
+    def add(self, rule: TaskRule, rule_id: str | None = None) -> str:
+        """Keep a rule; returns its id (one that the director makes is never used again).
+
+        The same rule under the same id again changes nothing; another one under it is a UsageError.
+        """
+        if rule_id is None:
+            self._last += 1
+            rule_id = f"r{self._last}"
+        if rule_id in self._rules:
+            if self._rules[rule_id].rule != rule:
+                raise UsageError(f"task rule: there is another rule of the id {rule_id!r}; remove it first")
+            return rule_id
+        self._rules[rule_id] = Kept(rule)
         self._save()
         return rule_id
 
@@ -37,7 +59,6 @@ class RuleBook:
         """Forget a rule; False when there is none of that id."""
         if self._rules.pop(rule_id, None) is None:
             return False
-        del self._fired[rule_id]
         self._save()
         return True
 
@@ -45,14 +66,15 @@ class RuleBook:
         """Forget every rule; returns how many there were."""
         removed = len(self._rules)
         self._rules.clear()
-        self._fired.clear()
         self._save()
         return removed
 
     def get(self, rule_id: str) -> dict[str, Any] | None:
-        """A rule as a JSON object with `id` and `fired`, or None."""
-        rule = self._rules.get(rule_id)
-        return None if rule is None else {"id": rule_id, **asdict(rule), "fired": self._fired[rule_id]}
+        """A rule as a JSON object with `id`, `fired` and `arrived` (a number, for rules with arrivals), or None."""
+        kept = self._rules.get(rule_id)
+        if kept is None:
+            return None
+        return {"id": rule_id, **kept.rule.view(), "fired": kept.fired, "arrived": len(kept.arrived)}
 
     def all(self) -> list[dict[str, Any]]:
         """Every rule as `get` gives it, in the order they were added."""
@@ -60,20 +82,25 @@ class RuleBook:
 
     def matching(self, instance: Instance) -> dict[str, TaskRule]:
         """The rules for an instance that may still fire, by id."""
-        return {key: rule for key, rule in self._rules.items() if rule.matches(instance) and not self._spent(key)}
+        return {key: kept.rule for key, kept in self._rules.items() if kept.rule.matches(instance) and not kept.spent}
 
-    def claim(self, rule_id: str, instance: Instance) -> TaskRule | None:
-        """Count one firing and return the rule; None when it is gone, spent or not for that instance."""
-        rule = self._rules.get(rule_id)
-        if rule is None or not rule.matches(instance) or self._spent(rule_id):
-            return None
-        self._fired[rule_id] += 1
+    def claim(self, rule_id: str, instance: Instance) -> tuple[TaskRule | None, int | None]:
+        """An instance is at the point of the fault: the rule when it fires, counted; None when it does not.
+
+        The second is the instance's position among the arrivals, for a rule that has `arrivals`. A rule that is gone,
+        spent or not for that instance does not fire.
+        """
+        kept = self._rules.get(rule_id)
+        if kept is None or not kept.rule.matches(instance) or kept.spent:
+            return None, None
+        position = None
+        if kept.rule.arrivals is not None:
+            kept.arrived.setdefault(instance)
+            position = list(kept.arrived).index(instance) + 1
+        fires = kept.rule.arrivals is None or position in kept.rule.arrivals
+        kept.fired += fires
         self._save()
-        return rule
-
-    def _spent(self, rule_id: str) -> bool:
-        times = self._rules[rule_id].times
-        return times is not None and self._fired[rule_id] >= times
+        return kept.rule if fires else None, position
 
     def _load(self) -> None:
         state = read_state(self._file, "task rules")
@@ -83,14 +110,16 @@ class RuleBook:
             self._last = int(state["last"])
             for saved in state["rules"]:
                 rule_id, fired = str(saved.pop("id")), int(saved.pop("fired"))
-                # Defaults were filled in when the rule was first parsed.
-                if saved["action"] != "raise":
-                    saved["exception"] = None
-                self._rules[rule_id], self._fired[rule_id] = TaskRule.parse(saved), fired
+                arrived = {Instance(*each): None for each in saved.pop("arrived")}
+                self._rules[rule_id] = Kept(TaskRule.parse(saved), fired, arrived)
         except (ValueError, KeyError, TypeError, UsageError) as error:
             raise UsageError(
                 f"director: {self._file} is not a file of task rules ({error}); delete it to start without"
             ) from error
 
     def _save(self) -> None:
-        write_state(self._file, json.dumps({"last": self._last, "rules": self.all()}))
+        rules = [
+            {"id": key, **kept.rule.view(), "fired": kept.fired, "arrived": [astuple(each) for each in kept.arrived]}
+            for key, kept in self._rules.items()
+        ]
+        write_state(self._file, json.dumps({"last": self._last, "rules": rules}))

@@ -5,96 +5,121 @@ from __future__ import annotations
 import builtins
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from airbed.director import fields as read
+from airbed.director.selection import Instance, Selection
 from airbed.errors import UsageError
 
-ACTIONS = ("raise", "fail-now", "kill")
 WHENS = ("before", "after")
 DEFAULT_EXCEPTION = "builtins:RuntimeError"
 DEFAULT_MESSAGE = "injected by airbed"
 _WHAT = "task rule"
 _CLASS_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
-
-
-@dataclass(frozen=True)
-class Instance:
-    """One try of one task instance; `map_index` is -1 for an unmapped task, `try_number` starts at 1."""
-
-    dag_id: str
-    run_id: str
-    task_id: str
-    map_index: int
-    try_number: int
-
-    @classmethod
-    def parse(cls, body: object) -> Instance:
-        """Read it from a JSON object; UsageError names the field that is missing or wrong."""
-        fields = read.as_object(body, "task instance")
-        return cls(
-            dag_id=read.text(fields, "dag_id"),
-            run_id=read.text(fields, "run_id"),
-            task_id=read.text(fields, "task_id"),
-            map_index=read.integer(fields, "map_index"),
-            try_number=read.integer(fields, "try_number"),
-        )
+# What an action can be told; it must be told those that have no default.
+_DETAILS: dict[str, tuple[str, ...]] = {
+    "raise": ("exception", "message"),
+    "fail-now": ("message",),
+    "kill": (),
+    "exit": ("code",),
+    "memory-limit": ("megabytes",),
+    "oom-kill": ("megabytes",),
+    "hang": (),
+    "slow": ("seconds",),
+    "return": ("value",),
+    "return-none": (),
+}
+ACTIONS = tuple(_DETAILS)
+_BEFORE_ONLY = ("memory-limit", "oom-kill")
 
 
 @dataclass(frozen=True)
 class TaskRule:
     """A fault for chosen instances of one task.
 
-    `run_id`, `map_index` and `try_number` of None match every one; `times` is the highest number of firings (None: no
-    limit). `action` is raise (`exception` as "module:Class", with `message`), fail-now (AirflowFailException, so no
-    retry) or kill (SIGKILL of the task's process), `when` before or after the task's real work. `where` maps a dotted
-    path into the rendered task ("op_kwargs.item.id") to the value it must have; the task's process checks it.
+    `times` is the highest number of firings (None: no limit), `arrivals` which instances in the order they come to the
+    point of the fault (from 1; a try is counted once). `when` is before or after the task's real work. `where` maps a
+    dotted path into the rendered task ("op_kwargs.item.id") to the value it must have; the task's process checks it.
+    `action` is raise (`exception` as "module:Class", `message`), fail-now (no retry; `message`), kill (SIGKILL of the
+    task's process), exit (`code`), memory-limit (`megabytes` above the present size, then MemoryError), oom-kill
+    (SIGKILL when the process has more than `megabytes` in memory), hang (until the rule is removed), slow (`seconds`),
+    return (`value` instead of the work's) or return-none.
     """
 
-    dag_id: str
-    task_id: str
+    selection: Selection
     action: str
-    run_id: str | None = None
-    map_index: tuple[int, ...] | None = None
-    try_number: tuple[int, ...] | None = None
     times: int | None = None
+    arrivals: tuple[int, ...] | None = None
     when: str = "before"
-    exception: str = DEFAULT_EXCEPTION
-    message: str = DEFAULT_MESSAGE
     where: Mapping[str, Any] | None = None
+    exception: str | None = None
+    message: str | None = None
+    code: int | None = None
+    megabytes: float | None = None
+    seconds: float | None = None
+    value: Any = None
 
     @classmethod
     def parse(cls, body: object) -> TaskRule:
         """Read and check a rule from a JSON object; UsageError says in one line what is wrong with it."""
         fields = read.as_object(body, _WHAT)
-        read.only_known(fields, tuple(cls.__dataclass_fields__), _WHAT)
+        known = (*Selection.__dataclass_fields__, *(name for name in cls.__dataclass_fields__ if name != "selection"))
+        read.only_known(fields, known, _WHAT)
         action = read.choice(fields, "action", ACTIONS, None, _WHAT)
-        if action != "raise" and fields.get("exception") is not None:
-            raise UsageError(f"task rule: exception is only for action 'raise', not for {action!r}")
+        when = read.choice(fields, "when", WHENS, "before", _WHAT)
+        if when == "after" and action in _BEFORE_ONLY:
+            raise UsageError(f"{_WHAT}: action {action!r} is for the time of the work: when must be 'before'")
         return cls(
-            dag_id=read.text(fields, "dag_id"),
-            task_id=read.text(fields, "task_id"),
+            selection=Selection.parse(fields, _WHAT),
             action=action,
-            run_id=read.optional_text(fields, "run_id"),
-            map_index=read.integers(fields, "map_index", -1, _WHAT),
-            try_number=read.integers(fields, "try_number", 1, _WHAT),
             times=read.optional_integer(fields, "times", 1, _WHAT),
-            when=read.choice(fields, "when", WHENS, "before", _WHAT),
-            exception=_class_path(fields.get("exception")),
-            message=read.optional_text(fields, "message") or DEFAULT_MESSAGE,
-            where=_where(fields.get("where")),
+            arrivals=read.integers(fields, "arrivals", 1, _WHAT),
+            when=when,
+            where=read.paths(fields, "where", _WHAT),
+            **_details(fields, action),
         )
+
+    def details(self) -> dict[str, Any]:
+        """What the action was told."""
+        return {name: getattr(self, name) for name in _DETAILS[self.action]}
+
+    def view(self) -> dict[str, Any]:
+        """The rule as a flat JSON object, as `parse` reads it."""
+        whole = asdict(self)
+        return {**whole.pop("selection"), **whole}
+
+    def offer(self) -> dict[str, Any]:
+        """What the task's process must know."""
+        return {"action": self.action, "when": self.when, "where": self.where, **self.details()}
 
     def matches(self, instance: Instance) -> bool:
         """Whether the rule is for that instance (apart from `where`, which only the task's process can check)."""
-        return (
-            self.dag_id == instance.dag_id
-            and self.task_id == instance.task_id
-            and self.run_id in (None, instance.run_id)
-            and (self.map_index is None or instance.map_index in self.map_index)
-            and (self.try_number is None or instance.try_number in self.try_number)
-        )
+        return self.selection.matches(instance)
+
+
+def _details(fields: Mapping[str, Any], action: str) -> dict[str, Any]:
+    own = _DETAILS[action]
+    for owner, names in _DETAILS.items():
+        for name in names:
+            if fields.get(name) is not None and name not in own:
+                raise UsageError(f"{_WHAT}: {name} is only for action {owner!r}, not for {action!r}")
+    details: dict[str, Any] = {}
+    if "exception" in own:
+        details["exception"] = _class_path(fields.get("exception"))
+    if "message" in own:
+        details["message"] = read.optional_text(fields, "message") or DEFAULT_MESSAGE
+    if "code" in own:
+        code = read.optional_integer(fields, "code", 0, _WHAT)
+        details["code"] = 1 if code is None else code
+    for name, highest in (("megabytes", 1_000_000), ("seconds", 86_400)):
+        if name in own:
+            details[name] = read.optional_number(fields, name, 0, highest, _WHAT)
+            if details[name] is None:
+                raise UsageError(f"{_WHAT}: action {action!r} needs {name}")
+    if "value" in own:
+        details["value"] = fields.get("value")
+    return details
 
 
 def _class_path(value: object) -> str:
@@ -108,17 +133,4 @@ def _class_path(value: object) -> str:
         found = getattr(builtins, name, None)
         if not isinstance(found, type) or not issubclass(found, BaseException):
             raise UsageError(f"task rule: {value!r} is not an exception class of Python")
-    return value
-
-
-def _where(value: object) -> dict[str, Any] | None:
-    if value is None:
-        return None
-    if not isinstance(value, dict) or not value:
-        raise UsageError(
-            f"task rule: where must map a path to a value, such as {{'op_kwargs.item.id': 3}}, got {value!r}"
-        )
-    for path in value:
-        if not isinstance(path, str) or not all(path.split(".")):
-            raise UsageError(f"task rule: where has a bad path {path!r}; use names and positions joined by dots")
     return value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 import sys
@@ -13,12 +14,9 @@ from pathlib import Path
 from aiohttp import web
 
 from airbed.director.app import Director, create_app
-from airbed.director.journal import Journal
-from airbed.director.rulebook import RuleBook
-from airbed.director.s3book import S3RuleBook
 from airbed.director.s3proxy import S3Proxy
 from airbed.director.s3watch import S3Watch
-from airbed.director.statsd import Metrics, StatsdProtocol
+from airbed.director.statsd import StatsdProtocol
 from airbed.errors import AirbedError, Unavailable, UsageError
 
 HOST = "127.0.0.1"
@@ -55,14 +53,15 @@ async def serve(port: int, statsd_port: int, token: str, state: Path, s3: tuple[
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    metrics, journal, s3_rules = Metrics(), Journal(), S3RuleBook(state)
-    director = Director(RuleBook(state / "task-rules.json"), s3_rules, journal, metrics)
-    proxy = None if s3 is None else S3Proxy(s3[1], S3Watch(s3_rules, journal))
+    director = Director(state)
+    proxy = None if s3 is None else S3Proxy(s3[1], S3Watch(director.s3_rules, director.journal))
     runner = web.AppRunner(create_app(director, token), access_log=None, shutdown_timeout=1)
     await runner.setup()
     try:
         await web.TCPSite(runner, HOST, port).start()
-        udp, _ = await loop.create_datagram_endpoint(lambda: StatsdProtocol(metrics), local_addr=(HOST, statsd_port))
+        udp, _ = await loop.create_datagram_endpoint(
+            lambda: StatsdProtocol(director.metrics), local_addr=(HOST, statsd_port)
+        )
         s3_server = None if proxy is None or s3 is None else await proxy.listen(HOST, s3[0])
     except OSError as error:
         await runner.cleanup()
@@ -74,6 +73,7 @@ async def serve(port: int, statsd_port: int, token: str, state: Path, s3: tuple[
         udp.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
     where = "" if s3 is None else f", S3 on {HOST}:{s3[0]} for {s3[1]}"
     sys.stderr.write(f"director: HTTP on {HOST}:{port}, StatsD on {HOST}:{statsd_port}{where}\n")
+    director.journal.add("started", pid=os.getpid())
     await stop.wait()
     udp.close()
     if proxy is not None and s3_server is not None:
