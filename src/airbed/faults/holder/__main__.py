@@ -1,0 +1,33 @@
+"""`python -m airbed.faults.holder BED KEY JOB PARAMETERS`: hold a fault until somebody ends this process."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import traceback
+
+from airbed.bed import Bed
+from airbed.errors import AirbedError
+from airbed.faults.holder.report import Report
+
+
+def main() -> None:
+    """Leave the caller, then do the job; what goes wrong is told like everything else."""
+    name, key, job, parameters = sys.argv[1:]
+    if os.fork():
+        os._exit(0)
+    bed = Bed.open(name)
+    report = Report(bed.folder / "faults" / f"{key}.json")
+    try:
+        importlib.import_module(f"airbed.faults.holder.{job}").hold(bed, key, json.loads(parameters), report)
+    except Exception as error:
+        traceback.print_exc()
+        reason = " ".join(str(error).split()) or type(error).__name__
+        report.tell(state="failed", problem=reason if isinstance(error, AirbedError) else f"fault {key}: {reason}")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
