@@ -1,0 +1,80 @@
+"""The fixture `bed`: the worker's bed, made for the session."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from airbed.bed import Bed
+
+
+@pytest.fixture(scope="session")
+def _session_bed(request: pytest.FixtureRequest) -> Iterator[Bed]:
+    from airbed.bed import Bed
+    from airbed.faults.recovery import recover
+    from airbed.lifecycle import down, up
+    from airbed.request import Request
+    from airbed.settings import load_settings
+    from airbed.spec import BedFiles
+
+    config = request.config
+    named = config.getoption("--airbed-bed")
+    if named:
+        bed = Bed.open(named)
+        recover(bed)
+        yield bed
+        return
+    settings = load_settings()
+    name = name_of_bed(config.rootpath, os.environ.get("PYTEST_XDIST_WORKER", "main"))
+    say = _reporter(config)
+    if BedFiles(settings, name).folder.exists():
+        down(settings, name, say)
+    dags = [str(path) for path in config.getini("airbed_dags")]
+    bed, _ = up(
+        settings,
+        Request(name, dags=dags or None, kubernetes=False, time_scale=float(config.getini("airbed_time_scale"))),
+        say,
+    )
+    yield bed
+    if not config.getoption("--airbed-keep"):
+        down(settings, name, say)
+
+
+@pytest.fixture
+def bed(request: pytest.FixtureRequest, _session_bed: Bed) -> Iterator[Bed]:
+    """The worker's bed. Tests marked `kubernetes` get Kubernetes too; task rules are cleared after each test."""
+    if request.node.get_closest_marker("kubernetes") and not _session_bed.spec.kubernetes:
+        _add_kubernetes(_session_bed, _reporter(request.config))
+    yield _session_bed
+    _session_bed.director.clear()
+
+
+def _add_kubernetes(bed: Bed, say: Callable[[str], None]) -> None:
+    from airbed.lifecycle import up
+    from airbed.request import Request
+
+    changed, _ = up(bed.settings, Request(bed.name, kubernetes=True), say)
+    bed.spec = changed.spec
+    bed.__dict__.pop("substrate", None)
+
+
+def name_of_bed(root: Path, worker: str) -> str:
+    """The bed of a test session in the folder `root`; `worker` is pytest-xdist's name of it, or `main`."""
+    checkout = hashlib.sha256(str(root).encode()).hexdigest()[:6]
+    return f"test-{checkout}-{worker}"
+
+
+def _reporter(config: pytest.Config) -> Callable[[str], None]:
+    def say(line: str) -> None:
+        if config.get_verbosity() > 0:
+            terminal = config.pluginmanager.get_plugin("terminalreporter")
+            if terminal is not None:
+                terminal.write_line(f"airbed: {line}")
+
+    return say
