@@ -71,7 +71,7 @@ def up(settings: Settings, request: Request, progress: Progress) -> tuple[Bed, C
         progress(line)
     if request.project:
         overlay.ensure_overlay(settings, Path(request.project) / "requirements.txt", progress)
-    with _locked(files, progress):
+    with locked(files, progress):
         spec = _existing(settings, files, request, progress)
         if spec is not None:
             came = _again(settings, files, spec, progress)
@@ -222,7 +222,7 @@ def _add_kubernetes(bed: Bed, progress: Progress) -> None:
 
 def stop(bed: Bed, progress: Progress = lambda line: None) -> int:
     """End all processes of a bed and keep its data; returns how many there were. Faults are put back first."""
-    with _locked(bed.files, progress):
+    with locked(bed.files, progress):
         # Another command may have changed it while this one waited.
         bed.spec = bed.files.read_spec()
         if bed.substrate.alive():
@@ -245,7 +245,7 @@ def down(settings: Settings, name: str, progress: Progress) -> Gone:
     if not files.folder.exists() and not _marks(files):
         files.read_spec()
     start = time.monotonic()
-    with _locked(files, progress):
+    with locked(files, progress):
         ended, free, taken = _remove(files, progress)
         # Whoever waits for the lock notices that its file is another one now.
         files.lock.unlink(missing_ok=True)
@@ -300,7 +300,7 @@ def beds(settings: Settings) -> list[BedSpec]:
 
 
 @contextmanager
-def _locked(files: BedFiles, progress: Progress) -> Iterator[None]:
+def locked(files: BedFiles, progress: Progress) -> Iterator[None]:
     """One command at a time may change a bed; a second one waits and says so."""
     files.lock.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(files.lock, mode=0o600)

@@ -15,7 +15,17 @@ _LEFTOVERS = ("backfill_dag_run", "backfill", "log", "asset_event", "deadline")
 
 
 def reset(bed: Bed) -> dict[str, int]:
-    """Put faults back, delete runs, logs, rows, objects, workloads, task rules and metrics; returns counts by kind."""
+    """Put faults back, delete runs, logs, rows, objects, workloads, task rules and metrics; returns counts by kind.
+
+    No other command changes the bed meanwhile. Raises Unavailable when one does so for ten minutes.
+    """
+    from airbed.lifecycle import locked
+
+    with locked(bed.files, lambda line: None):
+        return _reset(bed)
+
+
+def _reset(bed: Bed) -> dict[str, int]:
     from airbed.faults.recovery import recover
     from airbed.lifecycle import furnish
 

@@ -22,7 +22,8 @@ def schedules_on(bed: Bed, *dag_ids: str, progress: Callable[[str], None] = _qui
     The scheduler is restarted at both ends ([scheduler] use_job_schedule is read once). At the end every DAG is as
     paused as it was, and runs that have not ended go on; an instance that runs at that moment is ended with the
     scheduler and tried again, so pause the DAG (`bed.airflow.pause`) and wait first if that matters. A catch-up has no
-    end date of its own: pause the DAG when enough runs exist, and delete those too many.
+    end date of its own: pause the DAG when enough runs exist, and delete those too many. The bed is locked against
+    other commands during the two restarts only.
 
     Raises UsageError for an unknown DAG, with nothing changed.
     """
@@ -53,5 +54,9 @@ def _is_paused(bed: Bed, dag_id: str) -> bool:
 
 
 def _restart_scheduler(bed: Bed, *, schedules: bool, progress: Callable[[str], None]) -> None:
-    bed.spec = replace(bed.spec, schedules=schedules)
-    bed.substrate.reconfigure(bed.spec, ["scheduler"], progress)
+    from airbed.lifecycle import locked
+
+    # Not for the whole block: what is tested in it may be a command that changes the bed.
+    with locked(bed.files, progress):
+        bed.spec = replace(bed.spec, schedules=schedules)
+        bed.substrate.reconfigure(bed.spec, ["scheduler"], progress)

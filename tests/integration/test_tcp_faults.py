@@ -63,6 +63,7 @@ def test_bandwidth_makes_large_transfers_slow(bed: Bed, plane: FaultPlane, servi
         up, down = (100_000, 0) if direction == "upstream" else (0, 100_000)
         return talk(bed, service, up=up, down=down)
 
+    carry()  # an answer that is made at its first request
     assert carry().seconds < 0.5
     with plane.injected(registry.make("tcp.bandwidth", {"service": service, "rate_kb": 100, "direction": direction})):
         went = carry()
@@ -88,12 +89,18 @@ def test_timeout_closes_the_connection_after_its_time(bed: Bed, plane: FaultPlan
 @pytest.mark.parametrize("parameters", [{}, {"after_ms": 100}, {"after_bytes": 20_000}])
 def test_reset_is_seen_as_a_reset(bed: Bed, plane: FaultPlane, parameters: dict[str, int]) -> None:
     def large() -> Exchange:
-        return talk(bed, "shard-2", down=200_000)
+        return talk(bed, "api-server", down=200_000)
 
-    with plane.injected(registry.make("tcp.reset", {"service": "shard-2", **parameters})):
-        assert "Connection reset by peer" in str(large().error)
-        if "after_bytes" in parameters:
-            assert talk(bed, "shard-2").error is None
+    assert large().error is None
+    with plane.injected(registry.make("tcp.reset", {"service": "api-server", **parameters})):
+        assert isinstance(large().error, ConnectionResetError)
+        assert (talk(bed, "api-server").error is None) == ("after_bytes" in parameters)
+    assert is_as_it_was(bed, "api-server")
+
+
+def test_reset_reaches_libpq_in_its_own_words(bed: Bed, plane: FaultPlane) -> None:
+    with plane.injected(registry.make("tcp.reset", {"service": "shard-2"})):
+        assert "server closed the connection unexpectedly" in str(talk(bed, "shard-2").error)
     assert is_as_it_was(bed, "shard-2")
 
 

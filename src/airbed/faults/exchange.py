@@ -128,7 +128,8 @@ def _http(bed: Bed, service: str, up: int, down: int, patience: float) -> None:
         if up:
             # Refused, but read to its end first.
             path = "/api/v1/namespaces/default/configmaps?dryRun=All" if kubernetes else "/auth/token"
-            connection.request("POST", path, b"x" * up, {**headers, "Content-Type": "application/json"})
+            body = b'{"username": "%s", "password": "none"}' % (b"x" * up)
+            connection.request("POST", path, body, {**headers, "Content-Type": "application/json"})
         else:
             large = "/openapi/v2" if kubernetes else "/openapi.json"
             small = "/version" if kubernetes else "/execution/health/ping"

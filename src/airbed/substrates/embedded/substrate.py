@@ -319,11 +319,15 @@ class EmbeddedSubstrate:
         for name in settings:
             if not re.fullmatch(r"[A-Z][A-Z0-9_]*__[A-Z0-9_]+", name):
                 raise UsageError(f"'{name}' is no Airflow setting; write SECTION__KEY, such as CORE__PARALLELISM")
-        changed = dict(settings) != self._spec.airflow
+        # Left by a call that was killed: nobody knows which component has which settings, or runs.
+        half_done = self._files.airflow / "reconfiguring"
+        changed = dict(settings) != self._spec.airflow or half_done.exists()
         self._spec.airflow = dict(settings)
         if changed or not warm:
+            half_done.touch()
             services = AIRFLOW_SERVICES if changed else ("api-server",)
             self.reconfigure(self._spec, services, lambda line: None, warm=warm)
+            half_done.unlink()
         if warm:
             # Also after a start that left it cold.
             self.wait_ready("api-server")
