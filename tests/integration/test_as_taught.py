@@ -5,15 +5,14 @@ Each test runs a DAG of dags_as_taught/, the lesson's code in the smallest port 
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import until
 
 from airbed.clients.rest import BadRequest
 from airbed.errors import UsageError
@@ -24,14 +23,6 @@ from airbed.runs.orphans import split_url
 FOLDER = Path(__file__).parent / "dags_as_taught"
 LIMITS = "taught_limits"
 LIMITS_LOCK = 20_260_102  # the advisory lock that dags_as_taught/taught_limits.py waits for
-
-
-def until(reached: Callable[[], bool], what: str, seconds: float = 300) -> None:
-    """Wait for a condition."""
-    end = time.monotonic() + seconds
-    while not reached():
-        assert time.monotonic() < end, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.2)
 
 
 # -- results
@@ -79,12 +70,6 @@ def test_a_failed_listing_is_ok(run_dag: Any) -> None:
 
 
 # -- arguments, dates, retries, lengths: one run
-
-
-@pytest.fixture(scope="module")
-def kept() -> dict[str, Any]:
-    """What tests of this module share."""
-    return {}
 
 
 @pytest.fixture
@@ -195,13 +180,6 @@ def test_a_missing_xcom_object_arrives_as_its_url(bed: Any, run_dag: Any) -> Non
 
 
 # -- limits
-
-
-@pytest.fixture
-def elsewhere() -> Iterator[ThreadPoolExecutor]:
-    """Runs go on here while the test holds a lock."""
-    with ThreadPoolExecutor(1) as pool:
-        yield pool
 
 
 def test_max_active_tasks_is_per_run_and_a_backfills_own_max_active_runs_wins(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
+from helpers import until
 
 from airbed.runs.backfill import run_backfill
 from airbed.runs.concurrency import highest, highest_by
@@ -54,14 +54,6 @@ def variable(bed: Any, key: str, value: object) -> Iterator[None]:
         yield
     finally:
         bed.airflow.delete_variable(key)
-
-
-def until(reached: Callable[[], bool], what: str, seconds: float = LONG) -> None:
-    """Wait for a condition."""
-    end = time.monotonic() + seconds
-    while not reached():
-        assert time.monotonic() < end, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.2)
 
 
 def keys(day: date, items: int) -> list[str]:
@@ -120,7 +112,7 @@ def test_the_caps_hold_in_catch_up(bed: Any, new_days: NewDays) -> None:
     dag = bed.airflow.dag(DAG)
     parsed = bed.metadata.dag(DAG).last_parsed_time
     bed.airflow.reparse(dag["file_token"])  # Airflow then counts on from the last scheduled or backfilled day
-    until(lambda: bed.metadata.dag(DAG).last_parsed_time > parsed, "the DAG's file is parsed again")
+    until(lambda: bed.metadata.dag(DAG).last_parsed_time > parsed, "the DAG's file is parsed again", LONG)
     days = new_days(DAYS)
     older = {run.run_id for run in bed.metadata.runs(DAG)}
 
@@ -131,9 +123,10 @@ def test_the_caps_hold_in_catch_up(bed: Any, new_days: NewDays) -> None:
         until(
             lambda: len(caught_up()) >= DAYS and all(run.ended for run in caught_up()[:DAYS]),
             f"{DAYS} days are caught up",
+            LONG,
         )
         bed.airflow.pause(DAG)
-        until(lambda: all(each.end_date for each in bed.metadata.attempts(DAG)), "nothing runs any more")
+        until(lambda: all(each.end_date for each in bed.metadata.attempts(DAG)), "nothing runs any more", LONG)
         runs = caught_up()
         attempts = bed.metadata.attempts(DAG, [run.run_id for run in runs])
         assert bed.metadata.dag(DAG).is_paused

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import airbed
 
 from airbed.runs.execute import finish_run
 from airbed.runs.orphans import split_url, sweep
@@ -35,12 +33,6 @@ def key_of(result: Any, map_index: int) -> str:
     bucket, key = split_url(result.task("fetch_segment_data").values[map_index])
     assert bucket == BUCKET
     return key
-
-
-@pytest.fixture(scope="module")
-def kept() -> dict[str, Any]:
-    """What tests of this module share."""
-    return {}
 
 
 @pytest.fixture
@@ -153,12 +145,12 @@ def test_a_sweep_takes_the_objects_of_deleted_runs_and_no_others(bed: Any, run_d
         assert (found.kept, found.young, found.deleted) == (0, 0, 0)
         assert (sweep(bed, kept.run_id).kept, sweep(bed, live).young) == (4, 1)
 
-        dry = airbed(bed, "xcom", "sweep", "--json")
+        dry = json.loads(airbed(bed, "xcom", "sweep", "--json").stdout)
         assert {each["key"] for each in dry["orphans"] if each["dag_id"] == DAG} >= set(of_gone)
         assert not {each["key"] for each in dry["orphans"]} & {*of_kept, early}
         assert objects(bed, gone.run_id) == of_gone
 
-        applied = airbed(bed, "xcom", "sweep", "--run", gone.run_id, "--apply", "--json")
+        applied = json.loads(airbed(bed, "xcom", "sweep", "--run", gone.run_id, "--apply", "--json").stdout)
         assert (applied["deleted"], {each["key"] for each in applied["orphans"]}) == (4, set(of_gone))
         assert objects(bed, gone.run_id) == {}
         assert objects(bed, kept.run_id) == of_kept
@@ -168,9 +160,3 @@ def test_a_sweep_takes_the_objects_of_deleted_runs_and_no_others(bed: Any, run_d
         bed.airflow.delete_run(DAG, live)
     assert [each.key for each in sweep(bed, live).orphans] == [early]  # its run is gone, so now it is one
     assert sweep(bed, live, apply=True).deleted == 1
-
-
-def airbed(bed: Any, *arguments: str) -> Any:
-    """What `airbed ... --json` prints for this bed."""
-    command = [str(Path(sys.executable).with_name("airbed")), *arguments, "--name", bed.name]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)

@@ -12,11 +12,11 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from helpers import until
 
 from airbed import lifecycle
 from airbed.bed import Bed
@@ -25,8 +25,6 @@ from airbed.settings import load_settings
 from airbed.spec import BedFiles
 from airbed.substrates.embedded import processes
 from airbed.substrates.embedded.ports import still_taken
-
-pytestmark = pytest.mark.xdist_group("lifecycle")
 
 DAGS = Path(__file__).parent / "dags"
 PATIENCE = 400
@@ -56,13 +54,6 @@ def outcome(command: subprocess.Popen[str]) -> str:
     code, output, errors = ended(command)
     assert code == 0, errors
     return str(json.loads(output)["outcome"])
-
-
-def until(condition: Callable[[], object], what: str, timeout: float = 60) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
 
 
 def family(bed: Bed, service: str) -> dict[int, processes.Process]:

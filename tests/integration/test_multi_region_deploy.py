@@ -12,7 +12,7 @@ from airbed.kubernetes import regions, stages
 from airbed.runs.execute import finish_run
 from mapping.rollout import Cluster, Release
 
-pytestmark = [pytest.mark.kubernetes, pytest.mark.xdist_group("kubernetes")]
+pytestmark = pytest.mark.kubernetes
 
 DAG = "multi_region_deploy"
 PROD = {"prod-use1": 5, "prod-usw2": 3, "prod-euw1": 3, "prod-apse1": 2}

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 import pytest
+from helpers import until
 
 DAG = "parallel_shard_processor"
 TEST_HOLDS = 20_260_101  # the advisory lock that dags/db_etl_holder.py waits for
@@ -23,28 +23,6 @@ CLEAN = {0: 50_400, 1: 39_600, 2: 30_000}
 
 
 NewDay = Callable[[], date]
-
-
-@pytest.fixture
-def new_day(bed: Any) -> NewDay:
-    """A day that this DAG has no run of, on a bed that may have been used before."""
-    taken = {run.logical_date.date() for run in bed.metadata.runs(DAG) if run.logical_date}
-
-    def next_day() -> date:
-        day = date(2026, 3, 1)
-        while day in taken:
-            day += timedelta(days=1)
-        taken.add(day)
-        return day
-
-    return next_day
-
-
-@pytest.fixture
-def elsewhere() -> Iterator[ThreadPoolExecutor]:
-    """Runs go on here while the test holds locks."""
-    with ThreadPoolExecutor(4) as pool:
-        yield pool
 
 
 def loaded(bed: Any, day: date) -> dict[int, int]:
@@ -105,26 +83,12 @@ def waiting_readers(bed: Any, *shard_ids: int) -> int:
     return count
 
 
-def until(reached: Callable[[], bool], what: str, seconds: float = 90) -> None:
-    """Wait for a condition."""
-    end = time.monotonic() + seconds
-    while not reached():
-        assert time.monotonic() < end, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.2)
-
-
 def states(bed: Any, *days: date) -> list[str | None]:
     """The states of the shard instances of the days' runs."""
     runs = [run.run_id for run in bed.metadata.runs(DAG) if run.logical_date and run.logical_date.date() in days]
     return [
         row.state for run_id in runs for row in bed.metadata.instances(DAG, run_id) if row.task_id == "process_shard"
     ]
-
-
-@pytest.fixture(scope="module")
-def kept() -> dict[str, Any]:
-    """What tests of this module share."""
-    return {}
 
 
 @pytest.fixture

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
+from helpers import assert_metrics
 
 from airbed.runs.execute import finish_run
 
@@ -28,19 +28,6 @@ def failed_item(index: int, kind: str, tries: int | None, error: str) -> dict[st
 def logged(bed: Any, result: Any) -> str:
     """The log of the last try of `aggregate`."""
     return str(bed.airflow.log(result.dag_id, result.run_id, "aggregate", -1, result.single("aggregate").tries))
-
-
-def assert_metrics(bed: Any, *, success: int, soft: int, hard: int) -> None:
-    """The three counters since the last reset of the metrics; they arrive over UDP, so maybe a moment later."""
-    wanted = {"success": (1, success), "soft_failure": (1, soft), "hard_failure": (1, hard)}
-    end = time.monotonic() + 20
-    while True:
-        found = bed.director.metrics("airflow.processing.")
-        seen = {name.removeprefix("airflow.processing."): (each["count"], each["sum"]) for name, each in found.items()}
-        if seen == wanted:
-            return
-        assert time.monotonic() < end, f"metrics are {seen}, expected {wanted}"
-        time.sleep(0.2)
 
 
 def test_clean(bed: Any, run_dag: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from helpers import assert_metrics, until
 
 from airbed.runs.concurrency import highest
 from airbed.runs.execute import finish_run
@@ -25,28 +25,6 @@ POOL, SLOTS = "s3_etl", 8
 NOTHING_LISTED = "process_file: no items were listed, so nothing was processed"
 
 NewDay = Callable[[], date]
-
-
-@pytest.fixture
-def new_day(bed: Any) -> NewDay:
-    """A day that this DAG has no run of, on a bed that may have been used before."""
-    taken = {run.logical_date.date() for run in bed.metadata.runs(DAG) if run.logical_date}
-
-    def next_day() -> date:
-        day = date(2026, 4, 1)
-        while day in taken:
-            day += timedelta(days=1)
-        taken.add(day)
-        return day
-
-    return next_day
-
-
-@pytest.fixture
-def elsewhere() -> Iterator[ThreadPoolExecutor]:
-    """Runs go on here while the test holds the pool or S3."""
-    with ThreadPoolExecutor(2) as pool:
-        yield pool
 
 
 @pytest.fixture
@@ -70,14 +48,6 @@ def paused(bed: Any, service: str) -> Iterator[None]:
         yield
     finally:
         bed.substrate.unpause(service)
-
-
-def until(reached: Callable[[], bool], what: str, seconds: float = 180) -> None:
-    """Wait for a condition."""
-    end = time.monotonic() + seconds
-    while not reached():
-        assert time.monotonic() < end, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.1)
 
 
 def staging_key(source_key: str) -> str:
@@ -156,19 +126,6 @@ def state_of(bed: Any, day: date, map_index: int) -> tuple[str | None, int]:
     rows = bed.metadata.instances(DAG, run.run_id)
     row = next(row for row in rows if (row.task_id, row.map_index) == ("process_file", map_index))
     return row.state, row.try_number
-
-
-def assert_metrics(bed: Any, *, success: int, soft: int, hard: int) -> None:
-    """The three counters since the last reset of the metrics; they arrive over UDP, so maybe a moment later."""
-    wanted = {"success": (1, success), "soft_failure": (1, soft), "hard_failure": (1, hard)}
-    end = time.monotonic() + 20
-    while True:
-        found = bed.director.metrics("airflow.processing.")
-        seen = {name.removeprefix("airflow.processing."): (each["count"], each["sum"]) for name, each in found.items()}
-        if seen == wanted:
-            return
-        assert time.monotonic() < end, f"metrics are {seen}, expected {wanted}"
-        time.sleep(0.2)
 
 
 def assert_nothing_ran(bed: Any, result: Any, day: date | None, error: str) -> None:
