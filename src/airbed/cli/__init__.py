@@ -37,6 +37,7 @@ COMMANDS = {
     "seed": "seed",
     "logs": "logs",
     "fault": "fault",
+    "incident": "incident",
     "xcom": "xcom",
     "doctor": "doctor",
     "cache": "doctor",

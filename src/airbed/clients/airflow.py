@@ -231,6 +231,10 @@ class AirflowClient:
             patch = {"pool": name, "slots": slots, "description": description, "include_deferred": False}
             self._rest.json("PATCH", f"{API}/pools/{quote(name, safe='')}", body=patch)
 
+    def delete_pool(self, name: str) -> None:
+        """Delete the pool. BadRequest with status 404 when there is none."""
+        self._rest.json("DELETE", f"{API}/pools/{quote(name, safe='')}")
+
     # -- variables
 
     def set_variable(self, key: str, value: str) -> None:

@@ -100,18 +100,9 @@ def run_backfill(
     `timeout` and `appear` are in seconds. UsageError for wrong input (dates, no periodic schedule, a backfill under
     way), RunFailed when time is up: the backfill goes on. `on_progress` gets the days and the seconds so far.
     """
-    start, end = _midnight(parse_day(first)), _midnight(parse_day(last))
-    if start > end:
-        raise UsageError(f"--from {start.date()} is after --to {end.date()}: swap them")
-    if max_active_runs is not None and max_active_runs < 1:
-        raise UsageError(f"max_active_runs is {max_active_runs}: it must be 1 or more")
-    ensure_dag_is_ready(bed, dag_id, appear)
-    dag = bed.airflow.dag(dag_id)
-    limit = max_active_runs or int(dag["max_active_runs"] or 16)
-    backfill_id = _create(bed, dag_id, start, end, max_active_runs=limit, reprocess=reprocess, conf=conf)
-    if dag["is_paused"]:
-        bed.airflow.unpause(dag_id)
-
+    backfill_id, limit = begin_backfill(
+        bed, dag_id, first, last, max_active_runs=max_active_runs, reprocess=reprocess, conf=conf, appear=appear
+    )
     began = time.monotonic()
     while True:
         days = bed.metadata.backfill_days(backfill_id)
@@ -128,6 +119,32 @@ def run_backfill(
                 f"{len(days)} days are not done, first {waiting[0].run_id} ({waiting[0].state}); it goes on in Airflow"
             )
         time.sleep(POLL)
+
+
+def begin_backfill(
+    bed: RunBed,
+    dag_id: str,
+    first: date | str,
+    last: date | str,
+    *,
+    max_active_runs: int | None = None,
+    reprocess: str = "none",
+    conf: dict[str, Any] | None = None,
+    appear: float = 15,
+) -> tuple[int, int]:
+    """Create a backfill as `run_backfill` does, without waiting for it; returns its id and its max_active_runs."""
+    start, end = _midnight(parse_day(first)), _midnight(parse_day(last))
+    if start > end:
+        raise UsageError(f"--from {start.date()} is after --to {end.date()}: swap them")
+    if max_active_runs is not None and max_active_runs < 1:
+        raise UsageError(f"max_active_runs is {max_active_runs}: it must be 1 or more")
+    ensure_dag_is_ready(bed, dag_id, appear)
+    dag = bed.airflow.dag(dag_id)
+    limit = max_active_runs or int(dag["max_active_runs"] or 16)
+    backfill_id = _create(bed, dag_id, start, end, max_active_runs=limit, reprocess=reprocess, conf=conf)
+    if dag["is_paused"]:
+        bed.airflow.unpause(dag_id)
+    return backfill_id, limit
 
 
 def _create(bed: RunBed, dag_id: str, start: datetime, end: datetime, **options: Any) -> int:

@@ -1,0 +1,135 @@
+"""What a scenario changes of the bed itself for the time of a case: no fault of its own, but undone like one."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field
+
+from airbed.errors import Unavailable, UsageError
+from airbed.faults.model import Fault, Level, Plan
+from airbed.spec import write_private
+
+if TYPE_CHECKING:
+    from airbed.bed import Bed
+
+ARMED = "armed"
+PARSED_WITHIN = 60.0
+POLL = 0.2
+
+
+class ScenarioGiven(Fault):
+    """The file `armed` (tasks fail when the director does not answer), pools, variables, DAG files, settings."""
+
+    kind: ClassVar[str] = "scenario.given"
+    level: ClassVar[Level] = "platform"
+    summary: ClassVar[str] = "what a running scenario changed of the bed: pools, variables, settings, DAG files"
+    example: ClassVar[dict[str, Any]] = {"scenario": "demo/case", "pools": {"db_etl": 2}}
+    undo_order: ClassVar[int] = 90  # the bed is put back when its parts work again
+    by_hand: ClassVar[bool] = False
+
+    scenario: str = Field(description="scenario and case")
+    pools: dict[str, int] = Field(default={}, description="slots by pool")
+    variables: dict[str, str] = Field(default={}, description="Airflow Variables")
+    dags: list[str] = Field(default=[], description="paths of DAG files that are added to the bed")
+    airflow: dict[str, str] = Field(default={}, description="Airflow settings, such as WORKERS__EXECUTION_API_TIMEOUT")
+    warm: bool = Field(default=True, description="false: the execution API is restarted and not asked once")
+    undo_sql: list[tuple[str, str]] = Field(default=[], description="statements by database, run at the end")
+
+    def plan(self, bed: Bed, key: str) -> Plan:
+        """Pools as they are now."""
+        there = bed.airflow.pools() if self.pools else {}
+        before = {name: there.get(name) for name in self.pools}
+        return {
+            "key": key,
+            "pools": {
+                name: row and {"slots": row["slots"], "description": row.get("description") or ""}
+                for name, row in before.items()
+            },
+        }
+
+    def apply(self, bed: Bed, plan: Plan) -> None:
+        """Arm first: from here on a task without the director's word fails."""
+        write_private(bed.folder / ARMED, f"{self.scenario}\n")
+        if self.airflow or not self.warm:
+            bed.substrate.with_airflow_settings(self.airflow, warm=self.warm)
+        for name, slots in self.pools.items():
+            description = (plan["pools"][name] or {}).get("description", "")
+            bed.airflow.set_pool(name, slots, description)
+        for name, value in self.variables.items():
+            bed.airflow.set_variable(name, value)
+        if self.dags:
+            self._add_dags(bed)
+
+    def undo(self, bed: Bed, plan: Plan) -> None:
+        """Everything as it was; what fails does not keep the rest."""
+        problems = []
+        for step in (self._undo_sql, self._undo_dags, self._undo_pools, self._undo_variables, self._undo_settings):
+            try:
+                step(bed, plan)
+            except Exception as error:
+                problems.append(" ".join(str(error).split()) or type(error).__name__)
+        if problems:
+            raise Unavailable("; ".join(problems))
+        (bed.folder / ARMED).unlink(missing_ok=True)
+
+    def _add_dags(self, bed: Bed) -> None:
+        """Copy the DAG files and wait until Airflow knows what is in them."""
+        folder = bed.files.scenario_dags
+        folder.mkdir(parents=True, exist_ok=True)
+        copies = [folder / Path(each).name for each in self.dags]
+        for source, copy in zip(self.dags, copies, strict=True):
+            shutil.copyfile(source, copy)  # a fresh mtime: an older one would wait for the next full parse
+        deadline = time.monotonic() + PARSED_WITHIN
+        while waiting := [each for each in copies if not _is_parsed(bed, each)]:
+            for each in bed.metadata.import_errors():
+                if Path(each.filename).name in {copy.name for copy in waiting}:
+                    raise UsageError(f"{each.filename} cannot be imported: {each.stacktrace.strip().splitlines()[-1]}")
+            if time.monotonic() > deadline:
+                raise Unavailable(f"Airflow did not parse {waiting[0]} within {PARSED_WITHIN:g} s; see: airbed logs")
+            time.sleep(POLL)
+
+    def _undo_dags(self, bed: Bed, plan: Plan) -> None:
+        for each in self.dags:
+            (bed.files.scenario_dags / Path(each).name).unlink(missing_ok=True)
+
+    def _undo_pools(self, bed: Bed, plan: Plan) -> None:
+        there = bed.airflow.pools() if plan["pools"] else {}
+        for name, before in plan["pools"].items():
+            if before is not None:
+                bed.airflow.set_pool(name, before["slots"], before["description"])
+            elif name in there:
+                bed.airflow.delete_pool(name)
+
+    def _undo_variables(self, bed: Bed, plan: Plan) -> None:
+        from airbed.clients.rest import BadRequest
+
+        for name in self.variables:
+            try:
+                bed.airflow.delete_variable(name)
+            except BadRequest as error:
+                if error.status != 404:
+                    raise
+
+    def _undo_settings(self, bed: Bed, plan: Plan) -> None:
+        if self.airflow or not self.warm:
+            bed.substrate.with_airflow_settings({}, warm=True)
+
+    def _undo_sql(self, bed: Bed, plan: Plan) -> None:
+        for service, statement in self.undo_sql:
+            with bed.database(service) as connection:
+                connection.execute(statement.encode())
+
+
+def _is_parsed(bed: Bed, file: Path) -> bool:
+    """Whether a DAG of this very file is known, in its present form."""
+    with bed.database("metadata") as connection:
+        row = connection.execute(
+            "SELECT max(last_parsed_time) FROM dag d WHERE fileloc = %s AND NOT is_stale"
+            " AND EXISTS (SELECT 1 FROM serialized_dag s WHERE s.dag_id = d.dag_id)",
+            [str(file)],
+        ).fetchone()
+    return row is not None and row[0] is not None and row[0].timestamp() >= file.stat().st_mtime

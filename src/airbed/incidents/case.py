@@ -1,0 +1,206 @@
+"""Play a case on a bed, first without its faults, then with them, and give the verdict."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
+
+from airbed.errors import AirbedError, Unavailable
+from airbed.faults.plane import FaultPlane
+from airbed.faults.recovery import recover
+from airbed.incidents import invariants, steady
+from airbed.incidents.digest import digest
+from airbed.incidents.director import director_restarted, director_seq, write_director_journal
+from airbed.incidents.expectation import Expect
+from airbed.incidents.feasible import ensure_gates_can_fill
+from airbed.incidents.folder import write_folder
+from airbed.incidents.journal import Journal, Say
+from airbed.incidents.judge import judge, judge_control
+from airbed.incidents.observe import Observer, Seen
+from airbed.incidents.play import Play, Played
+from airbed.incidents.prepare import prepare
+from airbed.incidents.shield import shielded
+from airbed.incidents.verdict import Account, Verdict, word_of
+
+if TYPE_CHECKING:
+    from airbed.bed import Bed
+    from airbed.incidents.schema import Case, Scenario
+
+ALL_WELL = Expect(run="success")
+
+
+@dataclass
+class Outcome:
+    """One play: what happened, what was seen, what was found against each invariant."""
+
+    played: Played
+    seen: Seen
+    broken: Mapping[str, Sequence[str]]
+
+
+class CaseRun:
+    """One case of a scenario on a bed.
+
+    `beside` is the folder of the scenario file, `folder` gets journal, outcomes and logs (None: nothing is written).
+    `without` is a fault that is left out. `say` gets progress, one line each.
+    """
+
+    def __init__(
+        self,
+        bed: Bed,
+        scenario: Scenario,
+        name: str,
+        beside: Path,
+        *,
+        folder: Path | None = None,
+        without: str | None = None,
+        say: Say = lambda line: None,
+    ) -> None:
+        self._bed = bed
+        self._scenario = scenario
+        self._name = name
+        self._case: Case = scenario.cases[name]
+        self._beside = beside
+        self._folder = folder
+        self._without = without
+        self._say = say
+        self._items: dict[str, int] = {}
+
+    def run(self, *, control: bool = True) -> Verdict:
+        """Play it and judge. `control` false leaves the play without faults out.
+
+        UsageError when it cannot be played on this bed at all; Unavailable when the bed is not well before or after.
+        """
+        began = time.monotonic()
+        wanted = self._scenario.control_of(self._name)
+        with _alone(self._bed):
+            recover(self._bed)
+            steady.ensure_well(self._bed)
+            account = Account()
+            if control and wanted is not False:
+                account = self._control(wanted if isinstance(wanted, Expect) else None)
+            marked = ""
+            if not account.differences and not account.doubts:
+                marked = self._with_faults(account)
+        return Verdict(
+            self._scenario.name,
+            self._name,
+            word_of(account.differences, account.doubts),
+            time.monotonic() - began,
+            tuple(account.differences),
+            tuple(account.doubts),
+            tuple(account.notes),
+            marked,
+            self._folder,
+        )
+
+    def _control(self, expect: Expect | None) -> Account:
+        folder = self._folder / "control" if self._folder else None
+        owner = f"{self._scenario.name}/{self._name}"
+        outcome = self._play(
+            owner, expect or ALL_WELL, Journal(folder and folder / "journal.jsonl", self._say), folder, faults=False
+        )
+        self._items = {
+            task: len(instances.instances)
+            for runs in outcome.seen.runs.values()
+            for run in runs
+            for task, instances in run.tasks.items()
+        }
+        return judge_control(expect, outcome.played, outcome.seen, outcome.broken)
+
+    def _with_faults(self, account: Account) -> str:
+        owner = f"{self._scenario.name}/{self._name}"
+        journal = Journal(self._folder and self._folder / "journal.jsonl", self._say)
+        outcome = self._play(owner, self._case.expect, journal, self._folder, faults=True)
+        found = judge(self._case, outcome.played, outcome.seen, outcome.broken)
+        account.differences += found.differences
+        account.doubts += found.doubts
+        account.notes += found.notes
+        broken = [name for name, texts in outcome.broken.items() if texts]
+        return digest(self._case.expect, outcome.seen, broken, word_of(account.differences, account.doubts))
+
+    def _play(self, owner: str, expect: Expect, journal: Journal, folder: Path | None, *, faults: bool) -> Outcome:
+        """One play on a cleared bed. Everything injected and given is taken back, and the bed proven well."""
+        bed, case = self._bed, self._case
+        given = self._scenario.given_of(self._name)
+        if not faults:
+            journal.add("control", scenario=self._scenario.name, case=self._name)
+        try:
+            prepare(bed, given, self._beside, owner, journal)
+            if faults:
+                ensure_gates_can_fill(bed, case, self._items)
+            since = director_seq(bed)
+            play = Play(bed, case, owner, journal, faults=faults, without=self._without)
+            observer = Observer(bed, expect, journal.began)
+            try:
+                played = play.run(observer.look)
+            finally:
+                if folder is not None:
+                    write_director_journal(bed, since, folder)
+        finally:
+            with shielded():
+                self._put_back(owner, journal)
+        # What a fault kept from being read can be read now.
+        observer.look(played)
+        if director_restarted(bed, journal.began):
+            played.inconclusive.append("the director was restarted meanwhile: what it was to do may not have happened")
+        names = invariants.ALWAYS | set(expect.never) | (set(case.breaks) if faults else set())
+        if not faults:
+            names -= set(case.breaks)
+        broken = invariants.check(bed, names, observer.seen)
+        journal.add("done", invariants_broken=[name for name, texts in broken.items() if texts] or None)
+        if folder is not None:
+            write_folder(bed, folder, journal, expect, observer.seen)
+        return Outcome(played, observer.seen, broken)
+
+    def _put_back(self, owner: str, journal: Journal) -> None:
+        FaultPlane(self._bed, owner).clear(owner)
+        steady.prove(self._bed)
+        journal.add("steady", bed=self._bed.name)
+
+
+class _alone:
+    """One scenario at a time on a bed."""
+
+    def __init__(self, bed: Bed) -> None:
+        self._bed = bed
+        self._lock = FileLock(bed.folder / ".scenario.lock", mode=0o600)
+
+    def __enter__(self) -> None:
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise Unavailable(
+                f"another scenario runs on bed '{self._bed.name}': wait for it, or use another bed"
+            ) from None
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+def run_case(
+    bed: Bed,
+    scenario: Scenario,
+    name: str,
+    beside: Path,
+    *,
+    control: bool = True,
+    folder: Path | None = None,
+    without: str | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Verdict:
+    """The verdict on one case; an error of the bed on the way makes it inconclusive, wrong input is raised."""
+    began = time.monotonic()
+    try:
+        return CaseRun(bed, scenario, name, beside, folder=folder, without=without, say=say).run(control=control)
+    except AirbedError as error:
+        if error.exit_code == 2:
+            raise
+        doubts = (" ".join(str(error).split()),)
+        seconds = time.monotonic() - began
+        return Verdict(scenario.name, name, "inconclusive", seconds, doubts=doubts, folder=folder)

@@ -1,0 +1,83 @@
+"""What must hold after every case, without anybody asking for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from airbed.errors import AirbedError
+from airbed.incidents import invariants_data, invariants_logs, invariants_processes
+from airbed.runs.concurrency import highest
+
+if TYPE_CHECKING:
+    from airbed.bed import Bed
+    from airbed.clients.rows import Attempt
+    from airbed.incidents.observe import Seen
+
+Check = Callable[["Bed", "Seen"], Iterator[str]]
+ALWAYS = frozenset({"duplicates", "lost", "caps", "orphan-processes", "leaked-secrets", "personal-data"})
+
+
+def check(bed: Bed, names: Collection[str], seen: Seen) -> Mapping[str, list[str]]:
+    """What was found against each of these invariants, by name; an empty list where it holds."""
+    found = {}
+    for name in sorted(names):
+        try:
+            found[name] = list(CHECKS[name](bed, seen))
+        except AirbedError as error:
+            found[name] = [f"cannot be looked at: {error}"]
+    return found
+
+
+def _caps(bed: Bed, seen: Seen) -> Iterator[str]:
+    """No mapped task ran more instances at once than its cap, no pool more tasks than its slots."""
+    for runs in seen.runs.values():
+        for run in runs:
+            for task in run.tasks.values():
+                if task.cap is not None and task.max_running > task.cap:
+                    yield f"{run.dag_id}.{task.task_id}: {task.max_running} ran at once, its cap is {task.cap}"
+    pools = {name: int(pool["slots"]) for name, pool in bed.airflow.pools().items()}
+    for pool, attempts in groupby(sorted(_attempts_by_pool(bed, seen), key=lambda pair: pair[0]), lambda pair: pair[0]):
+        most = highest(attempt for _, attempt in attempts)
+        if pool in pools and most > pools[pool]:
+            yield f"pool {pool}: {most} ran at once, it has {pools[pool]} slots"
+
+
+def _attempts_by_pool(bed: Bed, seen: Seen) -> Iterator[tuple[str, Attempt]]:
+    pools: dict[str, dict[str, str]] = {}
+    for attempt in seen.attempts:
+        if attempt.dag_id not in pools:
+            structure = bed.metadata.structure(attempt.dag_id)
+            tasks = [each.get("__var", each) for each in structure["dag"]["tasks"]] if structure else []
+            given = [{**each, **(each.get("partial_kwargs") or {})} for each in tasks]
+            pools[attempt.dag_id] = {each["task_id"]: str(each.get("pool") or "default_pool") for each in given}
+        if attempt.task_id in pools[attempt.dag_id]:
+            yield pools[attempt.dag_id][attempt.task_id], attempt
+
+
+def _silent_success(bed: Bed, seen: Seen) -> Iterator[str]:
+    """No run is a success although instances failed, were lost, or a mapped task has none at all."""
+    for runs in seen.runs.values():
+        for run in runs:
+            if run.state != "success":
+                continue
+            bad = [each for each in run.failures() if each.state not in ("soft", "removed")]
+            bad += [each for task in run.tasks.values() for each in task.instances if each.map_index < 0]
+            if bad:
+                yield f"run of {run.dag_id} is a success although {bad[0].name} is {bad[0].state}"
+            for task in run.tasks.values():
+                if not task.instances:
+                    yield f"run of {run.dag_id} is a success although {task.task_id} has no instances"
+
+
+CHECKS: dict[str, Check] = {
+    "caps": _caps,
+    "silent-success": _silent_success,
+    "duplicates": invariants_data.duplicates,
+    "lost": invariants_data.lost,
+    "orphan-objects": invariants_data.orphan_objects,
+    "orphan-processes": invariants_processes.orphans,
+    "leaked-secrets": invariants_logs.secrets,
+    "personal-data": invariants_logs.personal_data,
+}

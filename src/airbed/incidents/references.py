@@ -1,0 +1,208 @@
+"""What the schema alone cannot see: names that lead nowhere, circles, parameters that a kind of fault does not have."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from airbed.errors import UsageError
+from airbed.faults import registry
+from airbed.faults.model import Fault
+from airbed.incidents.expectation import Expect
+from airbed.incidents.schema import ONLY, Case, FaultStep, Given, Run, Scenario
+from airbed.topology import SERVICES
+
+Place = tuple[str | int, ...]
+Problem = tuple[Place, str]
+
+
+def problems_of(scenario: Scenario, file: Path) -> Iterator[Problem]:
+    """Every mistake in a scenario whose form is right, with the place of its field."""
+    if scenario.name != file.stem:
+        yield ("name",), f"'{scenario.name}' is not the file's name: call it {file.stem}"
+    yield from _given(scenario.given, ("given",), file)
+    for name, case in scenario.cases.items():
+        place: Place = ("cases", name)
+        if not name.replace("_", "").replace("-", "").isalnum() or name != name.lower():
+            yield place, f"'{name}' is not a name of a case: use letters, digits, hyphens, such as as_taught"
+        yield from _given(case.given, (*place, "given"), file)
+        yield from _case(case, () if name == ONLY else place)
+
+
+def fault_of(step: FaultStep, case: Case) -> Fault:
+    """The fault of a step; a kind that asks for a DAG gets the only one of the case. UsageError for what is wrong."""
+    return registry.make(step.fault, parameters_of(step, case))
+
+
+def parameters_of(step: FaultStep, case: Case) -> dict[str, Any]:
+    """The parameters of a step, with the DAG filled in where the case has only one."""
+    fields = registry.kind(step.fault).model_fields
+    dags = {run.dag for run in case.all_runs if run.dag}
+    name = next((name for name in ("dag", "dag_id") if name in fields), None)
+    if name is None or name in step.parameters or len(dags) != 1:
+        return step.parameters
+    return {name: dags.pop(), **step.parameters}
+
+
+def _given(given: Given, place: Place, file: Path) -> Iterator[Problem]:
+    from airbed.seed import registry as seeds
+
+    for index, seed in enumerate(given.seed):
+        at = (*place, "seed", index)
+        try:
+            pattern = seeds.find_pattern(seed.pattern)
+        except UsageError as error:
+            yield (*at, "pattern"), str(error)
+            continue
+        for option in sorted(set(seed.options) - {*pattern.options, "seed"}):
+            yield (*at, option), f"unknown option; the data of {pattern.dag_id} takes: {', '.join(pattern.options)}"
+    for index, dag in enumerate(given.dags):
+        if not (file.parent / dag).is_file():
+            yield (*place, "dags", index), f"there is no file {file.parent / dag}"
+    for name, slots in given.pools.items():
+        if slots < 0:
+            yield (*place, "pools", name), f"a pool cannot have {slots} slots: give 0 or more"
+
+
+def _case(case: Case, place: Place) -> Iterator[Problem]:
+    runs = {run.id: run for run in case.all_runs}
+    faults = {step.name: step for step in case.faults}
+    yield from _ids(case, place)
+    yield from _runs(case, place, {*runs, *faults})
+    for index, step in enumerate(case.faults):
+        at = (*place, "faults", index)
+        yield from _fault(step, case, at)
+        yield from _moments(step, at, runs, faults)
+    yield from _expect(case.expect, (*place, "expect"), runs, faults)
+    circle = _circle(case)
+    if circle:
+        yield (*place, "faults"), f"steps wait for each other in a circle: {' -> '.join(circle)}"
+
+
+def _ids(case: Case, place: Place) -> Iterator[Problem]:
+    seen = Counter[str]()
+    for index, run in enumerate(case.all_runs):
+        seen[run.id] += 1
+        if seen[run.id] > 1:
+            yield (*place, "runs", index, "id"), f"there is another step '{run.id}': give each an id of its own"
+    for index, step in enumerate(case.faults):
+        seen[step.name] += 1
+        if seen[step.name] > 1:
+            yield (*place, "faults", index, "id"), f"there is another step '{step.name}': give each an id of its own"
+
+
+def _runs(case: Case, place: Place, steps: set[str]) -> Iterator[Problem]:
+    before: list[Run] = []
+    for index, run in enumerate(case.all_runs):
+        at: Place = (*place, "runs", index) if case.runs else (*place, "run")
+        if run.after is not None:
+            yield from _reference(run.after, (*at, "after"), steps)
+        if run.clear is not None:
+            earlier = {each.id for each in before}
+            if not earlier:
+                yield (*at, "clear"), "there is no run before this one that could be cleared"
+            elif run.clear.run is not None:
+                yield from _reference(run.clear.run, (*at, "clear", "run"), earlier, "run before this one")
+        before.append(run)
+
+
+def _fault(step: FaultStep, case: Case, place: Place) -> Iterator[Problem]:
+    from airbed.incidents.load import fault_words
+
+    try:
+        kind = registry.kind(step.fault)
+    except UsageError as error:
+        yield (*place, "fault"), str(error)
+        return
+    try:
+        kind.model_validate(parameters_of(step, case))
+    except ValidationError as error:
+        for where, words in fault_words(kind, error).items():
+            yield (*place, "with", *where), f"{step.fault}: {words}"
+    if kind.momentary and not step.until.end:
+        yield (*place, "until"), f"{step.fault} is over once it was done: it has no until"
+
+
+def _moments(
+    step: FaultStep, place: Place, runs: Mapping[str, Run], faults: Mapping[str, FaultStep]
+) -> Iterator[Problem]:
+    steps = {*runs, *faults}
+    for name, moment in (("when", step.when), ("until", step.until)):
+        at = (*place, name)
+        if moment.after is not None:
+            yield from _reference(moment.after, (*at, "after"), steps)
+        if moment.state is not None and moment.state.run is not None:
+            yield from _reference(moment.state.run, (*at, "state", "run"), set(runs), "run")
+        if moment.service is not None:
+            yield from _reference(moment.service.name, (*at, "service", "name"), set(SERVICES), "service")
+    if step.when.hits is not None:
+        yield from _reference(step.when.hits.of, (*place, "when", "hits", "of"), set(faults), "fault")
+    if step.until.after is not None and step.until.after.partition(".")[0] == step.name:
+        yield (*place, "until", "after"), "a fault cannot end after itself: name another step"
+
+
+def _expect(
+    expect: Expect, place: Place, runs: Mapping[str, Run], faults: Mapping[str, FaultStep]
+) -> Iterator[Problem]:
+    names = set(runs)
+    if isinstance(expect.run, dict):
+        for name in expect.run:
+            yield from _reference(name, (*place, "run", name), names, "run")
+    for key in expect.tasks:
+        if "/" in key:
+            yield from _reference(key.partition("/")[0], (*place, "tasks", key), names, "run")
+    for name in expect.effects:
+        yield from _reference(name, (*place, "effects", name), set(faults), "fault")
+    for name in expect.seconds:
+        yield from _reference(name, (*place, "seconds", name), names, "run")
+    named = [("values", index, each.run) for index, each in enumerate(expect.values)]
+    named += [("logs", index, each.run) for index, each in enumerate(expect.logs)]
+    for part, index, run in named:
+        if run is not None:
+            yield from _reference(run, (*place, part, index, "run"), names, "run")
+    for index, log in enumerate(expect.logs):
+        if log.service is not None:
+            yield from _reference(log.service, (*place, "logs", index, "service"), set(SERVICES), "service")
+
+
+def _reference(name: str, place: Place, known: set[str], what: str = "step") -> Iterator[Problem]:
+    base, dot, moment = name.rpartition(".")
+    if what == "step" and name not in known and dot and moment in ("started", "ended"):
+        name = base
+    if name in known:
+        return
+    near = get_close_matches(name, known, 1)
+    hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(sorted(known)) or 'none'}"
+    yield place, f"there is no {what} '{name}'; {hint}"
+
+
+def step_and_moment(name: str, known: set[str]) -> tuple[str, str | None]:
+    """`shard-1-down.ended` as its step and its moment (None: the usual one)."""
+    base, dot, moment = name.rpartition(".")
+    return (base, moment) if name not in known and dot and moment in ("started", "ended") else (name, None)
+
+
+def _circle(case: Case) -> list[str]:
+    """Steps that can never start, because each waits for the next; empty when there are none."""
+    known = {*(run.id for run in case.all_runs), *(step.name for step in case.faults)}
+    waits: dict[str, set[str]] = {}
+    for run in case.all_runs:
+        waits[run.id] = {step_and_moment(run.after, known)[0]} if run.after else set()
+    for step in case.faults:
+        needs = [step.when.after and step_and_moment(step.when.after, known)[0], step.when.hits and step.when.hits.of]
+        waits[step.name] = {each for each in needs if each}
+
+    def walk(name: str, path: list[str]) -> list[str]:
+        if name in path:
+            return [*path[path.index(name) :], name]
+        for each in sorted(waits.get(name, ())):
+            if found := walk(each, [*path, name]):
+                return found
+        return []
+
+    return next((found for name in waits if (found := walk(name, []))), [])

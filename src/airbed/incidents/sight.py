@@ -1,0 +1,144 @@
+"""What the moments of a case look at: gates, instances, services, counters, other steps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING, Any
+
+from airbed.errors import AirbedError, Unavailable
+from airbed.incidents.references import step_and_moment
+from airbed.incidents.steps import FaultState, RunState, instances_in
+
+if TYPE_CHECKING:
+    from airbed.bed import Bed
+    from airbed.faults.plane import FaultPlane
+    from airbed.incidents.gates import Gate
+    from airbed.incidents.moments import InState, ServiceState
+
+LOOK = 0.2  # seconds between two looks at the same thing
+
+
+class Inconclusive(AirbedError):
+    """The case cannot be judged: the director died, or a gate did not fill in time (exit code 3)."""
+
+    exit_code = 3
+
+
+class Sight:
+    """Tells whether a moment has come. `steps` are the names of all faults of the case, played or not."""
+
+    def __init__(
+        self,
+        bed: Bed,
+        plane: FaultPlane,
+        runs: Mapping[str, RunState],
+        faults: Mapping[str, FaultState],
+        steps: Collection[str],
+    ) -> None:
+        self._bed = bed
+        self._plane = plane
+        self._runs = runs
+        self._faults = faults
+        self._known = {*runs, *steps}
+        self._looked: dict[str, tuple[float, Any]] = {}
+
+    def came(self, each: FaultState) -> bool:
+        """Whether the moment of a fault has come; Inconclusive when its gate did not fill in time."""
+        when = each.step.when
+        if when.start:
+            return True
+        conditions = [
+            each.gate is None or self._is_full(each.name, each.gate, self._first_start()),
+            when.state is None or self._in_state(when.state),
+            when.service is None or self._service_is(when.service),
+            when.hits is None or (self._fired(self._faults[when.hits.of]) or 0) >= when.hits.count,
+            when.after is None or self.reached(when.after),
+        ]
+        return all(conditions)
+
+    def is_over(self, each: FaultState) -> bool:
+        """Whether a fault in force has to go now; Inconclusive when the gate of its end did not fill in time."""
+        until = each.step.until
+        conditions = [
+            until.seconds is not None and time.monotonic() - each.clock >= until.seconds,
+            each.end_gate is not None and self._is_full(each.name, each.end_gate, each.clock),
+            until.hits is not None and (self._fired(each) or 0) >= until.hits,
+            until.after is not None and self.reached(until.after),
+            until.state is not None and self._in_state(until.state),
+            until.service is not None and self._service_is(until.service),
+        ]
+        return any(conditions)
+
+    def reached(self, name: str) -> bool:
+        """Whether a step has come as far as `after` says; steps that are not played hold nobody up."""
+        step, moment = step_and_moment(name, self._known)
+        if step in self._runs:
+            state = self._runs[step].state
+            return state == "ended" or (moment == "started" and state == "started")
+        if step not in self._faults:
+            return True
+        state = self._faults[step].state
+        return state == "ended" or (moment != "ended" and state == "started")
+
+    def due(self, what: str) -> bool:
+        """Whether it is time to look at something again; counts as a look."""
+        at, _ = self._looked.get(what, (float("-inf"), None))
+        if time.monotonic() - at < LOOK:
+            return False
+        self._looked[what] = (time.monotonic(), None)
+        return True
+
+    def _first_start(self) -> float | None:
+        started = [run.clock for run in self._runs.values() if run.clock]
+        return min(started) if started else None
+
+    def _is_full(self, name: str, gate: Gate, since: float | None) -> bool:
+        if gate.opened:
+            return True
+        try:
+            full = gate.full()
+        except Unavailable as error:
+            raise Inconclusive(str(error)) from error
+        if not full and since is not None and time.monotonic() - since > gate.asked.timeout:
+            raise Inconclusive(
+                f"{name}: {len(gate.arrived)} of {gate.asked.count} instances of {gate.asked.task} arrived within"
+                f" {gate.asked.timeout:g} s ({', '.join(gate.names()) or 'none'}): read the timeline, or give it a"
+                " longer timeout"
+            )
+        return full
+
+    def _in_state(self, wanted: InState) -> bool:
+        count = 0
+        for run in self._runs.values():
+            if wanted.run not in (None, run.name):
+                continue
+            for run_id in run.run_ids:
+                rows = self._seen(f"rows of {run_id}", self._instances(run.dag_id, run_id)) or []
+                count += instances_in(rows, wanted.task, wanted.map_index, wanted.state)
+        return count >= wanted.count
+
+    def _instances(self, dag_id: str, run_id: str) -> Callable[[], Any]:
+        return lambda: self._bed.metadata.instances(dag_id, run_id)
+
+    def _service_is(self, wanted: ServiceState) -> bool:
+        rows = self._seen("services", self._bed.substrate.status) or []
+        return any(each.name == wanted.name and each.state == wanted.state for each in rows)
+
+    def _fired(self, each: FaultState) -> int | None:
+        entry = each.entry
+        if entry is None or each.state != "started":
+            return each.fired
+        fired: int | None = self._seen(f"fired {each.name}", lambda: self._plane.fired(entry))
+        return fired
+
+    def _seen(self, what: str, look: Callable[[], Any]) -> Any:
+        """What was seen at the last look, at most `LOOK` seconds ago; None when it cannot be seen now."""
+        at, value = self._looked.get(what, (float("-inf"), None))
+        if time.monotonic() - at >= LOOK:
+            try:
+                value = look()
+            except Unavailable:
+                value = None
+            self._looked[what] = (time.monotonic(), value)
+        return value
