@@ -1,8 +1,9 @@
 """Lets the bed's director give chosen task instances a fault, without a change to any DAG.
 
-When an instance starts, a listener asks the director (AIRBED_DIRECTOR, AIRBED_DIRECTOR_TOKEN) which rules are for it,
-and puts them around the task's real work. The process of a task dies with the task, so nothing has to be undone.
-Without AIRBED_DIRECTOR nothing is registered at all.
+When an instance starts, a listener asks the director (AIRBED_DIRECTOR, AIRBED_DIRECTOR_TOKEN) which rules and gates are
+for it, waits at the gates, and puts the rules around the task's real work. The process of a task dies with the task, so
+nothing has to be undone. While a scenario is armed (the file `armed` in AIRBED_FOLDER) a task that cannot reach the
+director fails; else it runs without faults. Without AIRBED_DIRECTOR nothing is registered at all.
 
 Airflow loads this file in every one of its processes: keep its imports few.
 """
@@ -11,9 +12,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-import logging
 import os
-import signal
 import sys
 import types
 from collections.abc import Callable
@@ -22,110 +21,8 @@ from typing import Any
 from airflow.listeners import hookimpl
 from airflow.plugins_manager import AirflowPlugin
 
-log = logging.getLogger("airbed")
-
-TIMEOUT_SECONDS = 2
 _INNER = "__airbed_inner__"
 _MISSING = object()
-
-
-class DirectorClient:
-    """Asks the director for one task instance. OSError or ValueError when it does not answer as it should."""
-
-    def __init__(self, url: str, token: str, ti: Any) -> None:
-        self._address = url.removeprefix("http://").rstrip("/")
-        self._token = token
-        self._instance = {
-            "dag_id": ti.dag_id,
-            "run_id": ti.run_id,
-            "task_id": ti.task_id,
-            "map_index": -1 if ti.map_index is None else ti.map_index,
-            "try_number": ti.try_number,
-        }
-        where = "" if self._instance["map_index"] < 0 else f"[{self._instance['map_index']}]"
-        self.instance = f"{ti.dag_id}.{ti.task_id}{where} try {ti.try_number}"
-
-    def rules(self) -> list[dict[str, Any]]:
-        """The rules that may fire for this instance."""
-        return list(self._post("/task", self._instance)["rules"])
-
-    def claim(self, rule_id: str) -> bool:
-        """Count one firing of a rule; False when it is spent or gone by now."""
-        return bool(self._post("/task/fired", {**self._instance, "rule": rule_id})["fire"])
-
-    def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        import http.client
-        import json
-
-        connection = http.client.HTTPConnection(self._address, timeout=TIMEOUT_SECONDS)
-        try:
-            headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
-            connection.request("POST", path, json.dumps(body), headers)
-            response = connection.getresponse()
-            answer = response.read()
-        except http.client.HTTPException as error:
-            raise OSError(str(error) or type(error).__name__) from error
-        finally:
-            connection.close()
-        if response.status != 200:
-            raise OSError(f"status {response.status}: {answer[:200].decode('utf-8', 'replace')}")
-        parsed = json.loads(answer)
-        if not isinstance(parsed, dict):
-            raise ValueError("the answer is not a JSON object")
-        return parsed
-
-
-class Faults:
-    """The rules for one try of one instance; each happens at most once."""
-
-    def __init__(self, director: DirectorClient, rules: list[dict[str, Any]]) -> None:
-        self._director = director
-        self._rules = rules
-        self._entered = False
-
-    def around(self, work: Callable[..., Any]) -> Callable[..., Any]:
-        """The same work with the faults before and after it; only the first call has them."""
-        if inspect.iscoroutinefunction(inspect.unwrap(work)):
-
-            @functools.wraps(work)
-            async def faulty_async(*args: Any, **kwargs: Any) -> Any:
-                first = self._enter()
-                result = await work(*args, **kwargs)
-                self._leave(first)
-                return result
-
-            return faulty_async
-
-        @functools.wraps(work)
-        def faulty(*args: Any, **kwargs: Any) -> Any:
-            first = self._enter()
-            result = work(*args, **kwargs)
-            self._leave(first)
-            return result
-
-        return faulty
-
-    def _enter(self) -> bool:
-        first, self._entered = not self._entered, True
-        if first:
-            self._fire("before")
-        return first
-
-    def _leave(self, first: bool) -> None:
-        if first:
-            self._fire("after")
-
-    def _fire(self, when: str) -> None:
-        for rule in self._rules:
-            if rule["when"] != when:
-                continue
-            try:
-                if not self._director.claim(rule["id"]):
-                    continue
-            except (OSError, ValueError) as error:
-                log.warning("airbed: the director does not answer (%s): rule %s is left out", error, rule["id"])
-                continue
-            act(rule, self._director.instance)
 
 
 class TaskFaults:
@@ -133,20 +30,39 @@ class TaskFaults:
 
     @hookimpl
     def on_task_instance_running(self, previous_state: Any, task_instance: Any) -> None:
-        """Ask the director, and put the faults around the task's work."""
+        """Ask the director, wait at the gates, and put the faults around the task's work."""
+        from airbed_director import DirectorClient, DirectorUnreachable, go_on_without
+        from airbed_faults import Faults
+
         director = DirectorClient(
             os.environ["AIRBED_DIRECTOR"], os.environ.get("AIRBED_DIRECTOR_TOKEN", ""), task_instance
         )
-        try:
-            rules = director.rules()
-        except (OSError, ValueError, KeyError) as error:
-            log.warning("airbed: the director does not answer (%s): this task runs without faults", error)
-            return
         task = task_instance.task
-        rules = [rule for rule in rules if holds(rule.get("where"), task)]
-        if rules:
+        try:
+            rules, gates = director.ask()
+            gates = [gate for gate in gates if holds_one(gate["where"], task)]
+            before = [gate["name"] for gate in gates if gate["when"] == "before"]
+            for name in before:
+                director.pass_gate(name)
+            if before:
+                rules = director.ask_again()
+        except (OSError, ValueError, KeyError) as error:
+            try:
+                go_on_without(error, "this task runs without faults")
+            except DirectorUnreachable as unreachable:
+                # Whatever a listener raises is swallowed.
+                task.execute = task.resume_execution = functools.partial(_fail, unreachable)
+            return
+
+        def chosen(rule: dict[str, Any]) -> bool:
+            return holds(rule.get("where"), task)
+
+        rules = [rule for rule in rules if chosen(rule)]
+        after = [gate["name"] for gate in gates if gate["when"] == "after"]
+        if rules or after:
             context = task_instance._ti_context_from_server
-            install(Faults(director, rules), task, resumed=bool(context and context.next_method))
+            faults = Faults(director, rules, after, chosen)
+            install(faults, task, resumed=bool(context and context.next_method))
 
 
 class AirbedPlugin(AirflowPlugin):
@@ -165,7 +81,7 @@ class AirbedPlugin(AirflowPlugin):
         return [TaskFaults()] if asking.startswith("airflow.sdk.") and os.environ.get("AIRBED_DIRECTOR") else []
 
 
-def install(faults: Faults, task: Any, *, resumed: bool) -> None:
+def install(faults: Any, task: Any, *, resumed: bool) -> None:
     """Put faults around the place where the task does its work.
 
     A resumed deferrable task does it in `resume_execution`. A task that calls a Python function in this process does
@@ -185,37 +101,6 @@ def install(faults: Faults, task: Any, *, resumed: bool) -> None:
         task.execute = faults.around(task.execute)
 
 
-def act(rule: dict[str, Any], instance: str) -> None:
-    """Do what a rule says: raise, or end this process."""
-    action, detail = rule["action"], f"rule {rule['id']}, {rule['when']} the work of {instance}"
-    if action == "kill":
-        log.error("airbed: injected kill (SIGKILL of this process; %s)", detail)
-        os.kill(os.getpid(), signal.SIGKILL)
-    elif action == "fail-now":
-        from airflow.sdk.exceptions import AirflowFailException
-
-        log.error("airbed: injected fail-now (AirflowFailException: %s; %s)", rule["message"], detail)
-        raise AirflowFailException(rule["message"])
-    elif action == "raise":
-        log.error("airbed: injected raise (%s: %s; %s)", rule["exception"], rule["message"], detail)
-        raise build_exception(rule["exception"], rule["message"])
-    else:
-        log.error("airbed: unknown action %r (%s): left out", action, detail)
-
-
-def build_exception(path: str, message: str) -> BaseException:
-    """An exception of "module:Class" with a message; RuntimeError when there is no such exception here."""
-    import importlib
-
-    module, _, name = path.partition(":")
-    try:
-        found = functools.reduce(getattr, name.split("."), importlib.import_module(module))
-        built = found(message)
-    except (ImportError, AttributeError, TypeError) as error:
-        return RuntimeError(f"airbed: cannot make {path}({message!r}) in this task: {error}")
-    return built if isinstance(built, BaseException) else RuntimeError(f"airbed: {path} is not an exception class")
-
-
 def holds(where: dict[str, Any] | None, task: Any) -> bool:
     """Whether each dotted path into the rendered task has the wanted value.
 
@@ -223,6 +108,11 @@ def holds(where: dict[str, Any] | None, task: Any) -> bool:
     nothing is sent anywhere and nothing lazy is read.
     """
     return all(_look_up(task, path.split(".")) == wanted for path, wanted in (where or {}).items())
+
+
+def holds_one(where: dict[str, list[Any]] | None, task: Any) -> bool:
+    """Whether each dotted path into the rendered task has one of the wanted values."""
+    return all(_look_up(task, path.split(".")) in wanted for path, wanted in (where or {}).items())
 
 
 def replace_body(function: types.FunctionType, around: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
@@ -241,6 +131,10 @@ def replace_body(function: types.FunctionType, around: Callable[[Callable[..., A
         co_firstlineno=old.co_firstlineno,
     )
     function.__signature__ = signature  # type: ignore[attr-defined]
+
+
+def _fail(error: Exception, *_: Any, **__: Any) -> Any:
+    raise error
 
 
 def _call_inner(*args: Any, **kwargs: Any) -> Any:
