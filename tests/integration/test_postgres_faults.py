@@ -24,28 +24,19 @@ from psycopg.errors import (
 
 from airbed.errors import UsageError
 from airbed.faults.plane import FaultPlane
-from airbed.faults.registry import make
 
 TABLE = "warehouse_events.events"
 ROWS = 300_000
 
 
 @pytest.fixture
-def plane(bed: Any) -> Iterator[FaultPlane]:
-    """The bed's faults; a test that leaves one in force has its own undone."""
-    made = FaultPlane(bed, "test")
-    yield made
-    made.clear("test")
-
-
-@pytest.fixture
-def rows(bed: Any, plane: FaultPlane) -> Iterator[None]:
+def rows(bed: Any, faults: Any) -> Iterator[None]:
     """Ten rows of another day in the warehouse, which must survive every fault."""
     with bed.database("warehouse") as admin:
         admin.execute(f"TRUNCATE {TABLE}")
         admin.execute(INSERT, ["2026-01-01", 10])
     yield
-    plane.clear()
+    FaultPlane(bed).clear()
     with bed.database("warehouse") as admin:
         left = admin.execute(f"SELECT count(*) FROM {TABLE} WHERE event_date = '2026-01-01'").fetchone()
         admin.execute(f"TRUNCATE {TABLE}")
@@ -97,23 +88,23 @@ def nothing_is_left(bed: Any, service: str) -> bool:
     return (sessions, spaces) == ((0,), (0,)) and FaultPlane(bed).active() == []
 
 
-def test_no_connection_is_left(bed: Any, plane: FaultPlane) -> None:
+def test_no_connection_is_left(bed: Any, faults: Any) -> None:
     with closing(task(bed, "shard-1")) as earlier:
-        entry = plane.inject(make("postgres.connections-exhausted", {"service": "shard-1"}))
+        entry = faults.inject("postgres.connections-exhausted", service="shard-1")
         for _ in range(3):
             with pytest.raises(psycopg.OperationalError, match="remaining connection slots are reserved"):
                 task(bed, "shard-1")
         assert earlier.execute("SELECT 1").fetchone() == (1,)
         with closing(task(bed, "shard-0")) as other:
             assert other.execute("SELECT 1").fetchone() == (1,)
-    undone = plane.undo(entry.id)
+    undone = faults.undo(entry)
     assert undone.fired == 3
     with closing(task(bed, "shard-1")):
         assert nothing_is_left(bed, "shard-1")
 
 
-def test_some_connections_are_left(bed: Any, plane: FaultPlane) -> None:
-    with plane.injected(make("postgres.connections-exhausted", {"service": "shard-2", "leave": 2})):
+def test_some_connections_are_left(bed: Any, faults: Any) -> None:
+    with faults.injected("postgres.connections-exhausted", service="shard-2", leave=2):
         with (
             closing(task(bed, "shard-2")),
             closing(task(bed, "shard-2")),
@@ -135,8 +126,8 @@ def test_a_killed_runner_leaves_connections_that_clear_takes_back(bed: Any) -> N
 SORT = "SELECT count(*) FROM (SELECT md5(n::text) m FROM generate_series(1, 50000) n ORDER BY m OFFSET 0) s"
 
 
-def test_a_full_disk(bed: Any, plane: FaultPlane, rows: None) -> None:
-    entry = plane.inject(make("postgres.disk-full", {"service": "warehouse"}))
+def test_a_full_disk(bed: Any, faults: Any, rows: None) -> None:
+    entry = faults.inject("postgres.disk-full", service="warehouse")
     with closing(task(bed)) as session:
         with pytest.raises(DiskFull, match=r"could not extend file .* No space left on device"):
             session.execute(INSERT, ["2026-01-02", 50_000])
@@ -151,29 +142,29 @@ def test_a_full_disk(bed: Any, plane: FaultPlane, rows: None) -> None:
             session.execute("CREATE TEMPORARY TABLE staging AS SELECT n FROM generate_series(1, 50000) n")
         session.execute(SORT)
         assert session.execute(f"SELECT count(*) FROM {TABLE}").fetchone() == (10,)
-    assert plane.undo(entry.id).fired == 3
+    assert faults.undo(entry) == 3
     with closing(task(bed)) as session:
         assert session.execute(INSERT, ["2026-01-02", 50_000]).rowcount == 50_000
     assert nothing_is_left(bed, "warehouse")
 
 
-def test_a_sort_that_needs_the_full_disk(bed: Any, plane: FaultPlane) -> None:
-    entry = plane.inject(make("postgres.disk-full", {"service": "shard-0", "work_mem_kb": 64}))
+def test_a_sort_that_needs_the_full_disk(bed: Any, faults: Any) -> None:
+    entry = faults.inject("postgres.disk-full", service="shard-0", work_mem_kb=64)
     with (
         closing(task(bed, "shard-0")) as session,
         pytest.raises(DiskFull, match=r"could not write to file .*pgsql_tmp.* No space left on device"),
     ):
         session.execute(SORT)
-    assert plane.undo(entry.id).fired == 1
+    assert faults.undo(entry) == 1
     with closing(task(bed, "shard-0")) as session:
         session.execute(SORT)
         assert session.execute("SHOW work_mem").fetchone() == ("4MB",)
     assert nothing_is_left(bed, "shard-0")
 
 
-def test_a_disk_with_a_little_room(bed: Any, plane: FaultPlane, rows: None) -> None:
+def test_a_disk_with_a_little_room(bed: Any, faults: Any, rows: None) -> None:
     with (
-        plane.injected(make("postgres.disk-full", {"service": "warehouse", "free_mb": 8})),
+        faults.injected("postgres.disk-full", service="warehouse", free_mb=8),
         closing(task(bed)) as session,
     ):
         assert session.execute(INSERT, ["2026-01-02", 20_000]).rowcount == 20_000
@@ -182,62 +173,62 @@ def test_a_disk_with_a_little_room(bed: Any, plane: FaultPlane, rows: None) -> N
     assert nothing_is_left(bed, "warehouse")
 
 
-def test_a_killed_runner_leaves_a_full_disk_that_clear_takes_back(bed: Any, rows: None) -> None:
+def test_a_killed_runner_leaves_a_full_disk_that_clear_takes_back(bed: Any, faults: Any, rows: None) -> None:
     killed_after_injecting(bed, "postgres.disk-full", service="warehouse")
     with closing(task(bed)) as session, pytest.raises(DiskFull):
         session.execute(INSERT, ["2026-01-02", ROWS])
     with pytest.raises(UsageError, match="is full already"):
-        make("postgres.disk-full", {"service": "warehouse"}).check(bed)
+        faults.inject("postgres.disk-full", service="warehouse")
     assert [each.entry.kind for each in FaultPlane(bed).clear()] == ["postgres.disk-full"]
     with closing(task(bed)) as session:
         session.execute(ONE)
     assert nothing_is_left(bed, "warehouse")
 
 
-def test_a_full_disk_survives_the_server(bed: Any, plane: FaultPlane, rows: None) -> None:
-    entry = plane.inject(make("postgres.disk-full", {"service": "warehouse"}))
+def test_a_full_disk_survives_the_server(bed: Any, faults: Any, rows: None) -> None:
+    entry = faults.inject("postgres.disk-full", service="warehouse")
     bed.substrate.kill("warehouse")
     bed.substrate.wait_ready("warehouse")
     with closing(task(bed)) as session, pytest.raises(DiskFull):
         session.execute(INSERT, ["2026-01-02", ROWS])
-    plane.undo(entry.id)
+    faults.undo(entry)
     with closing(task(bed)) as session:
         session.execute(ONE)
     assert nothing_is_left(bed, "warehouse")
 
 
-def test_a_disk_that_died_with_its_holder_leaves_an_empty_warehouse(bed: Any, plane: FaultPlane) -> None:
+def test_a_disk_that_died_with_its_holder_leaves_an_empty_warehouse(bed: Any, faults: Any) -> None:
     from airbed.faults import holder
 
-    entry = plane.inject(make("postgres.disk-full", {"service": "warehouse"}))
+    entry = faults.inject("postgres.disk-full", service="warehouse")
     holder.end(bed, entry.plan["key"])
-    plane.undo(entry.id)
+    faults.undo(entry)
     with closing(task(bed)) as session:
         session.execute(ONE)
         assert session.execute(f"DELETE FROM {TABLE}").rowcount == 1
     assert nothing_is_left(bed, "warehouse")
 
 
-def test_a_locked_table(bed: Any, plane: FaultPlane, rows: None) -> None:
-    entry = plane.inject(make("postgres.lock", {"service": "warehouse", "table": TABLE}))
+def test_a_locked_table(bed: Any, faults: Any, rows: None) -> None:
+    entry = faults.inject("postgres.lock", service="warehouse", table=TABLE)
     with closing(task(bed)) as session:
         session.execute("SET lock_timeout = '500ms'")
         for statement in (f"SELECT count(*) FROM {TABLE}", ONE):
             with pytest.raises(LockNotAvailable):
                 session.execute(statement)
-        assert plane.undo(entry.id).fired == 2
+        assert faults.undo(entry) == 2
         session.execute(ONE)
     assert nothing_is_left(bed, "warehouse")
 
 
-def test_a_lock_that_lets_readers_through(bed: Any, plane: FaultPlane, rows: None) -> None:
-    plane.inject(make("postgres.lock", {"service": "warehouse", "table": TABLE, "mode": "SHARE"}))
+def test_a_lock_that_lets_readers_through(bed: Any, faults: Any, rows: None) -> None:
+    faults.inject("postgres.lock", service="warehouse", table=TABLE, mode="SHARE")
     with closing(task(bed)) as session:
         assert session.execute(f"SELECT count(*) FROM {TABLE}").fetchone() == (10,)
         waiting, found = in_thread(lambda: session.execute(ONE).rowcount)
         waiting.join(1)
         assert waiting.is_alive()
-        plane.clear("test")
+        faults.clear()
         waiting.join(10)
         assert found == [1]
 
@@ -253,46 +244,46 @@ def test_a_killed_runner_leaves_a_lock_that_clear_takes_back(bed: Any, rows: Non
     assert nothing_is_left(bed, "warehouse")
 
 
-def test_an_unknown_table_is_refused(bed: Any, plane: FaultPlane) -> None:
+def test_an_unknown_table_is_refused(bed: Any, faults: Any) -> None:
     with pytest.raises(UsageError, match=r"has no table 'events'.*it has: warehouse_events.events"):
-        plane.inject(make("postgres.lock", {"service": "warehouse", "table": "events"}))
-    assert plane.active() == []
+        faults.inject("postgres.lock", service="warehouse", table="events")
+    assert faults.active() == []
 
 
 @pytest.mark.parametrize("statement", [ONE, f"DELETE FROM {TABLE}", f"SELECT count(*) FROM {TABLE}"])
-def test_a_deadlock_ends_the_task_and_only_once(bed: Any, plane: FaultPlane, rows: None, statement: str) -> None:
-    entry = plane.inject(make("postgres.deadlock", {"service": "warehouse", "table": TABLE}))
+def test_a_deadlock_ends_the_task_and_only_once(bed: Any, faults: Any, rows: None, statement: str) -> None:
+    entry = faults.inject("postgres.deadlock", service="warehouse", table=TABLE)
     with closing(task(bed)) as session:
         with pytest.raises(DeadlockDetected):
             session.execute(statement)
         session.execute(ONE)
-    assert plane.undo(entry.id).fired == 1
+    assert faults.undo(entry) == 1
     assert nothing_is_left(bed, "warehouse")
 
 
-def test_a_deadlock_for_each_that_comes(bed: Any, plane: FaultPlane, rows: None) -> None:
-    entry = plane.inject(make("postgres.deadlock", {"service": "warehouse", "table": TABLE, "times": 2}))
+def test_a_deadlock_for_each_that_comes(bed: Any, faults: Any, rows: None) -> None:
+    entry = faults.inject("postgres.deadlock", service="warehouse", table=TABLE, times=2)
     with closing(task(bed)) as session:
         for _ in range(2):
             with pytest.raises(DeadlockDetected):
                 session.execute(ONE)
         session.execute(ONE)
-    assert plane.undo(entry.id).fired == 2
+    assert faults.undo(entry) == 2
 
 
-def test_a_deadlock_without_a_victim_leaves_nothing(bed: Any, plane: FaultPlane, rows: None) -> None:
-    entry = plane.inject(make("postgres.deadlock", {"service": "warehouse", "table": TABLE}))
-    assert plane.undo(entry.id).fired == 0
+def test_a_deadlock_without_a_victim_leaves_nothing(bed: Any, faults: Any, rows: None) -> None:
+    entry = faults.inject("postgres.deadlock", service="warehouse", table=TABLE)
+    assert faults.undo(entry) == 0
     with closing(task(bed)) as session:
         session.execute("SET lock_timeout = '500ms'")
         session.execute(ONE)
     assert nothing_is_left(bed, "warehouse")
 
 
-def test_a_read_only_database(bed: Any, plane: FaultPlane, rows: None) -> None:
+def test_a_read_only_database(bed: Any, faults: Any, rows: None) -> None:
     with closing(task(bed)) as earlier:
         earlier.execute("SELECT 1")
-        entry = plane.inject(make("postgres.read-only", {"service": "warehouse"}))
+        entry = faults.inject("postgres.read-only", service="warehouse")
         with closing(task(bed)) as later:
             for session in (earlier, later):
                 with pytest.raises(ReadOnlySqlTransaction, match="cannot execute INSERT in a read-only transaction"):
@@ -300,16 +291,14 @@ def test_a_read_only_database(bed: Any, plane: FaultPlane, rows: None) -> None:
         bed.substrate.restart("warehouse")
         with closing(task(bed)) as after_restart, pytest.raises(ReadOnlySqlTransaction):
             after_restart.execute(ONE)
-        assert plane.undo(entry.id).fired == 3
+        assert faults.undo(entry) == 3
     with closing(task(bed)) as session:
         session.execute(ONE)
 
 
 @pytest.mark.parametrize(("mode", "error"), [("cancel", QueryCanceled), ("terminate", AdminShutdown)])
-def test_a_killed_statement(bed: Any, plane: FaultPlane, mode: str, error: type[Exception]) -> None:
-    entry = plane.inject(
-        make("postgres.statement-killed", {"service": "shard-0", "statement": "pg_sleep", "mode": mode, "times": 2})
-    )
+def test_a_killed_statement(bed: Any, faults: Any, mode: str, error: type[Exception]) -> None:
+    entry = faults.inject("postgres.statement-killed", service="shard-0", statement="pg_sleep", mode=mode, times=2)
     for _ in range(2):
         with closing(task(bed, "shard-0")) as session, pytest.raises(error):
             session.execute("SELECT pg_sleep(30)")
@@ -317,16 +306,15 @@ def test_a_killed_statement(bed: Any, plane: FaultPlane, mode: str, error: type[
         start = time.monotonic()
         session.execute("SELECT pg_sleep(0.5)")
         assert time.monotonic() - start >= 0.5
-    assert plane.undo(entry.id).fired == 2
+    assert faults.undo(entry) == 2
     assert nothing_is_left(bed, "shard-0")
 
 
-def test_a_quick_statement_is_killed_too(bed: Any, plane: FaultPlane, rows: None) -> None:
-    parameters = {"service": "warehouse", "statement": "^insert", "table": TABLE}
-    entry = plane.inject(make("postgres.statement-killed", parameters))
+def test_a_quick_statement_is_killed_too(bed: Any, faults: Any, rows: None) -> None:
+    entry = faults.inject("postgres.statement-killed", service="warehouse", statement="^insert", table=TABLE)
     with closing(task(bed)) as session:
         with pytest.raises(QueryCanceled, match="canceling statement due to user request"):
             session.execute(ONE)
         session.execute(ONE)
-    assert plane.undo(entry.id).fired == 1
+    assert faults.undo(entry) == 1
     assert nothing_is_left(bed, "warehouse")

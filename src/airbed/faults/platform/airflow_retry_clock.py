@@ -1,0 +1,98 @@
+"""`airflow.retry-clock`: instances wait for their next try another time than their DAG says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field
+
+from airbed.errors import UsageError
+from airbed.faults.model import Fault, Level, Plan
+from airbed.faults.postgres import ask, superuser
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from airbed.bed import Bed
+
+# SECURITY DEFINER: Airflow's own role may not write to the fault's schema. The column is Airflow's own: what a retry
+# policy decides stands there too, and Airflow empties it when the next try starts.
+_SETUP = """
+    LOCK TABLE task_instance IN SHARE ROW EXCLUSIVE MODE;
+    CREATE SCHEMA {key};
+    CREATE TABLE {key}.waits (id text, try_number int, before float8, PRIMARY KEY (id, try_number));
+    CREATE FUNCTION {key}.set_clock() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+    BEGIN
+        INSERT INTO {key}.waits VALUES (NEW.id::text, NEW.try_number, NEW.retry_delay_override) ON CONFLICT DO NOTHING;
+        NEW.retry_delay_override := {seconds};
+        RETURN NEW;
+    END $$;
+    CREATE TRIGGER {key} BEFORE INSERT OR UPDATE OF state ON task_instance FOR EACH ROW
+        WHEN (NEW.state = 'up_for_retry' AND NEW.dag_id = coalesce({dag_id}, NEW.dag_id)
+              AND NEW.task_id = coalesce({task_id}, NEW.task_id))
+        EXECUTE FUNCTION {key}.set_clock();
+    UPDATE task_instance SET state = state WHERE state = 'up_for_retry';
+"""
+_TAKE_BACK = """
+    LOCK TABLE task_instance IN ACCESS EXCLUSIVE MODE;
+    UPDATE task_instance t SET retry_delay_override = w.before FROM {key}.waits w
+     WHERE w.id = t.id::text AND w.try_number = t.try_number AND t.state = 'up_for_retry';
+    DROP SCHEMA {key} CASCADE;
+"""
+
+
+class RetryClock(Fault):
+    """Instances that wait for a retry, now or later, are tried again `seconds` after the end of their last try.
+
+    The delay of the DAG, its backoff, its retry policy and the bed's time scale no longer count: 0 means at once, 3600
+    that nothing is tried again while you look. At the end those that still wait have their own delay again.
+    """
+
+    kind: ClassVar[str] = "airflow.retry-clock"
+    level: ClassVar[Level] = "platform"
+    summary: ClassVar[str] = "instances wait for their next try longer or shorter than their DAG says"
+    example: ClassVar[dict[str, Any]] = {"seconds": 60, "dag_id": "resilient_processing"}
+
+    seconds: float = Field(ge=0, le=86400, description="from the end of a try to the next one, in seconds of the bed")
+    dag_id: str | None = Field(None, description="only this DAG")
+    task_id: str | None = Field(None, description="only this task")
+
+    def check(self, bed: Bed) -> None:
+        """Refuse a DAG that Airflow does not know."""
+        dags = [name for (name,) in ask(bed, "metadata", "SELECT dag_id FROM dag WHERE NOT is_stale ORDER BY 1")]
+        if self.dag_id is not None and self.dag_id not in dags:
+            raise UsageError(f"there is no DAG '{self.dag_id}' on this bed; it has: {', '.join(dags) or 'none'}")
+
+    def apply(self, bed: Bed, plan: Plan) -> None:
+        """Let the metadata database set the delay of whoever begins to wait, and of those who do."""
+        with superuser(bed, "metadata") as session, session.transaction():
+            _execute(session, _SETUP, plan, seconds=self.seconds, dag_id=self.dag_id, task_id=self.task_id)
+
+    def undo(self, bed: Bed, plan: Plan) -> None:
+        """Give those who wait their own delay back."""
+        with superuser(bed, "metadata") as session, session.transaction():
+            if _is_there(session, plan):
+                _execute(session, _TAKE_BACK, plan)
+
+    def fired(self, bed: Bed, plan: Plan) -> int | None:
+        """How many waits were given another length."""
+        from psycopg import sql
+
+        with superuser(bed, "metadata") as session:
+            if not _is_there(session, plan):
+                return 0
+            table = sql.Identifier(plan["key"], "waits")
+            row = session.execute(sql.SQL("SELECT count(*) FROM {}").format(table)).fetchone()
+        return int(row[0]) if row else 0
+
+
+def _is_there(session: psycopg.Connection[Any], plan: Plan) -> bool:
+    return session.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [plan["key"]]).fetchone() is not None
+
+
+def _execute(session: psycopg.Connection[Any], template: Any, plan: Plan, **values: Any) -> None:
+    from psycopg import sql
+
+    # Airflow writes to the table all the time; whoever waits for it too long would keep Airflow waiting.
+    session.execute("SET LOCAL lock_timeout = '15s'")
+    session.execute(sql.SQL(template).format(key=sql.Identifier(plan["key"]), **values))
