@@ -128,8 +128,8 @@ while [ "$1" != -o ]; do shift; done; echo made > "$2"; chmod 755 "$2" """
     assert made == build.tools(settings) == build.build(settings, lambda line: pytest.fail("built again"))
     assert all(stat.S_IMODE(made.binary(source.name).stat().st_mode) == 0o755 for source in build.SOURCES)
     assert (made.kwok / "stage/pod/fast/pod-ready.yaml").is_file()
-    assert said[0] == "etcd: 1 of 7"
-    assert said[-1].startswith("toxiproxy-server: 7 of 7 built in ")
+    assert said[0] == "etcd: 1 of 6"
+    assert said[-1].startswith("kube-scheduler: 6 of 6 built in ")
     assert sorted(path.name for path in home.iterdir()) == [
         "build.lock",
         build.key(settings.resources.infra / "kubernetes"),

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airbed.bench.plane import Plane, measure_plane
 from airbed.bench.usage import cpu_seconds, memory_by_service
 from airbed.errors import RunFailed
 from airbed.lifecycle import down, every_name, up
@@ -63,6 +64,7 @@ class Report:
     status_seconds: float = 0
     mapped: Mapped | None = None
     memory: dict[str, float] = field(default_factory=dict)
+    plane: Plane | None = None
     kubernetes_seconds: float | None = None
     kubernetes_memory: dict[str, float] = field(default_factory=dict)
 
@@ -95,6 +97,8 @@ def measure(settings: Settings, name: str, kubernetes: bool, progress: Callable[
             _mapped(bed, 20)
             progress(f"{INSTANCES} mapped no-ops")
             report.mapped = _mapped(bed, INSTANCES)
+            progress("the fault plane, with no fault set")
+            report.plane = measure_plane(bed)
             if kubernetes:
                 began = time.monotonic()
                 up(settings, Request(name, kubernetes=True), progress)

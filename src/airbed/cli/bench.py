@@ -22,7 +22,7 @@ def bench(
     kubernetes: Annotated[bool, typer.Option("--kubernetes/--no-kubernetes", help="Measure Kubernetes too.")] = True,
     json: JsonOption = False,
 ) -> None:
-    """Measure a bed on this machine: start, status, memory, 100 mapped instances.
+    """Measure a bed on this machine: start, status, memory, 100 mapped instances, the fault plane without a fault.
 
     It makes a bed of its own and takes it down. Figures of a busy machine mean little: the report says its load.
 
@@ -59,6 +59,14 @@ def _print(report: Report, missing: bool) -> None:
         table.add_row(f"{each.instances} mapped no-ops", f"{each.rate:.1f} /s", "9 /s")
         table.add_row("  CPU time of each", f"{each.cpu_seconds_each:.2f} s", "")
         table.add_row("  the whole run", f"{each.run_seconds:.1f} s", "")
+    if report.plane:
+        for way in report.plane.s3:
+            table.add_row(f"S3, {way.name}: 200 MB read", f"{way.get_mb:.0f} MB/s", "200 MB/s")
+            table.add_row("  200 MB written", f"{way.put_mb:.0f} MB/s", "")
+            table.add_row("  a small request", f"{way.small_ms:.1f} ms", f"{report.plane.s3[0].small_ms + 3:.1f} ms")
+        task = report.plane
+        table.add_row("task's question to the director", f"{task.task_ms:.1f} ms", "3 ms")
+        table.add_row("  of 10 the slowest", f"{task.task_p90_ms:.1f} ms", "")
     table.add_row("memory when idle (PSS)", f"{sum(report.memory.values()):.0f} MB", "1200 MB")
     for service, megabytes in report.memory.items():
         table.add_row(f"  {service}", f"{megabytes:.0f} MB", "")

@@ -43,7 +43,6 @@ SOURCES = (
     Source("kube-apiserver", "control-plane", "k8s.io/kubernetes/cmd/kube-apiserver"),
     Source("kube-controller-manager", "control-plane", "k8s.io/kubernetes/cmd/kube-controller-manager"),
     Source("kube-scheduler", "control-plane", "k8s.io/kubernetes/cmd/kube-scheduler"),
-    Source("toxiproxy-server", "tools", "github.com/Shopify/toxiproxy/v2/cmd/server"),
 )
 # What of KWOK's own files is copied beside the programs: the Stage resource, and the ordinary life of nodes and pods.
 KWOK_FILES = (
