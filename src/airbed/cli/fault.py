@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -60,8 +61,25 @@ def kinds(
         of_level = [each for each in chosen if each.level == level]
         if of_level:
             output.print(f"[bold]{level}[/bold]")
-        for each in of_level:
-            _print_kind(each)
+        _print_level(of_level)
+
+
+def _print_level(kinds: list[type[Fault]]) -> None:
+    """The kinds of a level; what all `tcp.*` (`task.*`, ...) take is printed once, before the first of them."""
+    from airbed.faults.parameters import parameters
+
+    families: dict[str, list[type[Fault]]] = {}
+    for each in kinds:
+        families.setdefault(each.kind.partition(".")[0], []).append(each)
+    for family, members in families.items():
+        shared: list[Parameter] = []
+        if len(members) > 1:
+            shared = [each for each in parameters(members[0]) if all(each in parameters(other) for other in members)]
+        if shared:
+            output.print(f"  every {family}.* takes")
+            _print_parameters(shared)
+        for each in members:
+            _print_kind(each, leave_out=shared)
 
 
 def _kind_as_json(kind: type[Fault]) -> dict[str, Any]:
@@ -81,20 +99,29 @@ def _kind_as_json(kind: type[Fault]) -> dict[str, Any]:
     }
 
 
-def _print_kind(kind: type[Fault]) -> None:
+def _print_kind(kind: type[Fault], leave_out: Sequence[Parameter] = ()) -> None:
     from rich.markup import escape
-    from rich.table import Table
 
     from airbed.faults.parameters import parameters
     from airbed.faults.registry import example
 
     output.print(f"  [bold]{kind.kind}[/bold]  {escape(kind.summary)}", soft_wrap=True)
-    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
-    for each in parameters(kind):
-        table.add_row("     ", escape(each.option), escape(each.type), _default(each), escape(each.description))
-    if table.row_count:
-        output.print(table)
+    _print_parameters([each for each in parameters(kind) if each not in leave_out])
     output.print(f"      [dim]{escape(example(kind))}[/dim]", soft_wrap=True)
+
+
+def _print_parameters(shown: Sequence[Parameter]) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    if not shown:
+        return
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+    for _ in range(5):
+        table.add_column(overflow="fold")
+    for each in shown:
+        table.add_row("     ", escape(each.option), escape(each.type), _default(each), escape(each.description))
+    output.print(table)
 
 
 def _default(parameter: Parameter) -> str:

@@ -39,7 +39,7 @@ def parameters(kind: type[Fault]) -> list[Parameter]:
     for name, field in kind.model_fields.items():
         default = None if field.default is PydanticUndefined else field.get_default(call_default_factory=True)
         limits = "".join(
-            f" {sign} {getattr(each, key):g}"
+            f" {sign} {getattr(each, key)}"
             for each in field.metadata
             for key, sign in LIMITS.items()
             if getattr(each, key, None) is not None
