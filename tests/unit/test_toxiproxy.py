@@ -213,3 +213,24 @@ def test_a_living_one_restores_serves_and_refuses(living: tuple[ToxiproxyClient,
 def test_a_dead_one_is_named() -> None:
     with pytest.raises(Unavailable, match=r"does not answer .*airbed status"):
         ToxiproxyClient(f"http://127.0.0.1:{free_port()}").version()
+
+
+def test_a_whole_bed_starts_without_what_faults_hold(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    files, spec = new_bed(settings, tcp_faults=True)
+    ways = toxiproxy.Ways(files, spec, layout.make_endpoints(spec, files))
+    ways.write(SERVICES)
+    entry = {"state": "active", "plan": {"proxy": "metadata", "down": True}}
+    (files.folder / launch.LEDGER).write_text(json.dumps({"entries": [entry]}))
+    started = []
+    monkeypatch.setattr("os.execv", lambda *command: started.append(command))
+    monkeypatch.setattr("sys.argv", ["launch.py", "/bin/true", str(files.folder), "1"])
+
+    def open_proxies() -> set[str]:
+        launch.main()
+        return {each["name"] for each in json.loads((files.folder / launch.START).read_text()) if each["enabled"]}
+
+    ways.forget_faults(True)
+    assert open_proxies() == set(PROXIES)
+    ways.forget_faults(False)
+    assert open_proxies() == set(PROXIES) - {"metadata"}
+    assert len(started) == 2

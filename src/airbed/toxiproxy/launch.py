@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 PROXIES = "toxiproxy/proxies.json"
 START = "toxiproxy/start.json"
+# There while a whole bed is brought up: its services must find each other first.
+CLEAN = "toxiproxy/clean"
 LEDGER = "faults.json"
 IN_FORCE = ("arming", "active", "stuck")
 HOST = "127.0.0.1"
@@ -27,9 +29,9 @@ HOST = "127.0.0.1"
 
 def main() -> None:
     """Write the configuration of this start, leave a child that restores the toxics, become the server."""
-    os.umask(0o077)
     server, folder, port = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-    proxies, toxics = plan(json.loads((folder / PROXIES).read_text()), ledger(folder / LEDGER))
+    clean = (folder / CLEAN).exists()
+    proxies, toxics = plan(json.loads((folder / PROXIES).read_text()), [] if clean else ledger(folder / LEDGER))
     (folder / START).write_text(json.dumps(proxies))
     if toxics:
         _leave_child(port, toxics)

@@ -55,9 +55,15 @@ class EmbeddedSubstrate:
         programs = self._programs(progress)
         if self._ways:
             self._ways.write(self.services)
+            # With the way to `metadata` closed, for one, Airflow would never be ready. Who brings the bed up takes the
+            # faults back afterwards.
+            self._ways.forget_faults(True)
         self._keeper.configure(programs, self._environment())
         self._keeper.launch(self._environment())
-        return start_all(self._keeper, programs, progress, timeout)
+        seconds = start_all(self._keeper, programs, progress, timeout)
+        if self._ways:
+            self._ways.forget_faults(False)
+        return seconds
 
     def mend(self, progress: Progress, timeout: float = 60) -> bool:
         """Start, unfreeze and wait for what does not work, with everything else left alone.

@@ -74,6 +74,14 @@ class Ways:
         ]
         write_private(self._file, json.dumps(rows, indent=1))
 
+    def forget_faults(self, forget: bool) -> None:
+        """Whether Toxiproxy starts without what faults hold: so for the time of a bed's start."""
+        marker = self._files.folder / launch.CLEAN
+        if forget:
+            marker.touch()
+        else:
+            marker.unlink(missing_ok=True)
+
     def wanted(self) -> dict[str, bool]:
         """For each proxy whether it is to be open now: as noted, and not held closed by a fault."""
         entries = launch.ledger(self._files.folder / launch.LEDGER)
