@@ -230,6 +230,19 @@ def test_bodies_are_cut_and_corrupted_at_a_byte(tmp_path: Path, path: str) -> No
     run(tmp_path, talk)
 
 
+def test_a_short_body_may_agree_with_its_length(tmp_path: Path) -> None:
+    async def talk(bench: Bench) -> None:
+        bench.rule(action="truncate", at_byte=300, fit_length=True, times=1)
+        one = b"GET /bkt/raw/a HTTP/1.1\r\nHost: h\r\n\r\n"
+        head, _, body = (await bench.send(one)).partition(b"\r\n\r\n")
+        assert b"\r\nContent-Length: 300\r\n" in head
+        assert head.lower().count(b"content-length") == 1
+        assert body == BODY[:300]
+        assert not bench.notes("s3-followed")[0]["intact"]
+
+    run(tmp_path, talk)
+
+
 def test_a_fault_of_the_body_does_not_fire_without_that_byte(tmp_path: Path) -> None:
     async def talk(bench: Bench) -> None:
         rule_id = bench.rule(action="truncate", at_byte=len(BODY))

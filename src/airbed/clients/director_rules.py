@@ -47,7 +47,7 @@ class S3Rule(TypedDict, total=False):
     `methods`, and the globs `bucket` and `key`, choose requests; of those, each key's hits are counted from 1: `nth`
     chooses hits, `share` (0 to 1) a part of them by a hash of `seed`, key and hit, `times` is the highest number of
     firings. An action has its own fields: error `status` and `code`, latency `seconds`, truncate and corrupt `at_byte`
-    (None: by the hash), throttle `bytes_per_second`.
+    (None: by the hash), truncate `fit_length`, throttle `bytes_per_second`.
     """
 
     action: Required[S3Action]
@@ -63,4 +63,5 @@ class S3Rule(TypedDict, total=False):
     seconds: float | None
     at_byte: int | None
     bytes_per_second: int | None
+    fit_length: bool | None
     id: str | None

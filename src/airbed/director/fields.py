@@ -66,6 +66,14 @@ def optional_number(fields: Mapping[str, Any], name: str, lowest: float, highest
     return float(value)
 
 
+def optional_flag(fields: Mapping[str, Any], name: str, what: str) -> bool | None:
+    """True or false, or None."""
+    value = fields.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise UsageError(f"{what}: {name} must be true or false, got {value!r}")
+    return value
+
+
 def integers(fields: Mapping[str, Any], name: str, lowest: int, what: str) -> tuple[int, ...] | None:
     """One or more whole numbers of `lowest` or more, given as one or as a list; or None."""
     value = fields.get(name)

@@ -53,15 +53,13 @@ class Gate:
         for path, values in (where or {}).items():
             if not isinstance(values, list) or not values:
                 raise UsageError(f"{_WHAT}: where must map {path!r} to a list of values, got {values!r}")
-        hold = fields.get("hold", True)
-        if not isinstance(hold, bool):
-            raise UsageError(f"{_WHAT}: hold must be true or false, got {hold!r}")
+        hold = read.optional_flag(fields, "hold", _WHAT)
         return cls(
             name=str(name),
             selection=Selection.parse(fields, _WHAT),
             where=where,
             when=read.choice(fields, "when", WHENS, "before", _WHAT),
-            hold=hold,
+            hold=hold is not False,
             timeout=DEFAULT_TIMEOUT_SECONDS if timeout is None else timeout,
         )
 

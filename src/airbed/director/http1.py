@@ -58,6 +58,11 @@ class Head:
         except ValueError as error:
             raise Malformed("Content-Length is no number") from error
 
+    def with_length(self, length: int) -> bytes:
+        """The head with another Content-Length, and the connection to be closed."""
+        kept = [line for line in self._lines if not line.lower().startswith(("content-length:", "connection:"))]
+        return "\r\n".join([*kept[:-2], f"Content-Length: {length}", "Connection: close", "", ""]).encode("latin-1")
+
     @property
     def closes(self) -> bool:
         """Whether the connection ends after this message."""

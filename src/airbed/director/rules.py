@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import builtins
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from airbed.director import fields as read
+from airbed.director.exceptions import DEFAULT_EXCEPTION, check_exception
 from airbed.director.selection import Instance, Selection
 from airbed.errors import UsageError
 
 WHENS = ("before", "after")
-DEFAULT_EXCEPTION = "builtins:RuntimeError"
 DEFAULT_MESSAGE = "injected by airbed"
 _WHAT = "task rule"
-_CLASS_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 # What an action can be told; it must be told those that have no default.
 _DETAILS: dict[str, tuple[str, ...]] = {
     "raise": ("exception", "message"),
@@ -125,12 +122,7 @@ def _details(fields: Mapping[str, Any], action: str) -> dict[str, Any]:
 def _class_path(value: object) -> str:
     if value is None:
         return DEFAULT_EXCEPTION
-    if not isinstance(value, str) or not _CLASS_PATH.fullmatch(value):
-        raise UsageError(f"task rule: exception must be 'module:Class', such as {DEFAULT_EXCEPTION!r}, got {value!r}")
-    module, _, name = value.partition(":")
-    if module == "builtins":
-        # Other modules may exist only where the tasks run; the task says so when it cannot import one.
-        found = getattr(builtins, name, None)
-        if not isinstance(found, type) or not issubclass(found, BaseException):
-            raise UsageError(f"task rule: {value!r} is not an exception class of Python")
-    return value
+    try:
+        return check_exception(value)
+    except ValueError as error:
+        raise UsageError(f"{_WHAT}: {error}") from None

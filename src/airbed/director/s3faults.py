@@ -35,6 +35,8 @@ class BodyFaults:
         self.intact = True
         self._rate: int | None = None
         self._on_body: list[Chosen] = []
+        self._wrong: set[int] = set()
+        self._end: int | None = None
 
     def add(self, chosen: Chosen) -> None:
         """Take one rule up; one that touches the response's body is claimed only when there is a body to touch."""
@@ -58,29 +60,40 @@ class BodyFaults:
         async for piece in _paced(pieces, self._rate):
             yield piece
 
-    async def download(self, pieces: Pieces, length: int | None) -> Pieces:
-        """The body of a successful response as it is to be passed on; `length` in bytes where the head says it."""
-        end, wrong = None, set()
+    def respond(self, head: Head, length: int | None) -> bytes:
+        """Look at a successful response with a body (`length` in bytes where its head says it); gives its head.
+
+        The faults of the body are claimed here, when there is such a byte.
+        """
+        raw = head.raw
         for chosen in self._on_body:
             at = chosen.rule.position(self._request, chosen.hit, length or _UNKNOWN_LENGTH)
-            if (length is None or at < length) and self._claim(chosen, at):
-                if chosen.rule.action == "corrupt":
-                    wrong.add(at)
-                else:
-                    end = at if end is None else min(end, at)
+            if (length is not None and at >= length) or not self._claim(chosen, at):
+                continue
+            self.intact = False
+            if chosen.rule.action == "corrupt":
+                self._wrong.add(at)
+            elif self._end is None or at < self._end:
+                self._end = at
+                if chosen.rule.fit_length and length is not None:
+                    raw = head.with_length(at)
+        return raw
+
+    async def download(self, pieces: Pieces) -> Pieces:
+        """The body of a response that `respond` has looked at, as it is to be passed on."""
         seen = 0
         async for piece, content in _paced(pieces, self._rate):
             if not content:
                 yield piece, content
                 continue
-            if spoiled := [at - seen for at in wrong if seen <= at < seen + len(piece)]:
+            if spoiled := [at - seen for at in self._wrong if seen <= at < seen + len(piece)]:
                 changed = bytearray(piece)
                 for at in spoiled:
                     changed[at] ^= 0xFF
-                piece, self.intact = bytes(changed), False  # noqa: PLW2901
-            if end is not None and seen + len(piece) >= end:
-                self.cut, self.intact = True, False
-                yield piece[: end - seen], content
+                piece = bytes(changed)  # noqa: PLW2901
+            if self._end is not None and seen + len(piece) >= self._end:
+                self.cut = True
+                yield piece[: self._end - seen], content
                 return
             seen += len(piece)
             yield piece, content

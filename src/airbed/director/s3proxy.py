@@ -108,12 +108,14 @@ class S3Proxy:
             while answer.status < 200:
                 writer.write(answer.raw)
                 answer = await _first_answer(store_reader)
-            writer.write(answer.raw)
             way = answer.response_framing(head.first[0])
             size = 0
             pieces = http1.body(store_reader, way, answer.length)
             if faults is not None and way != "none" and answer.status < 300:
-                pieces = faults.download(pieces, answer.length if way == "length" else None)
+                writer.write(faults.respond(answer, answer.length if way == "length" else None))
+                pieces = faults.download(pieces)
+            else:
+                writer.write(answer.raw)
             async for piece, content in pieces:
                 writer.write(piece)
                 size += len(piece) if content else 0

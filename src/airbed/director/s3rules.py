@@ -26,7 +26,7 @@ _OWN_FIELDS = {
     "error": ("status", "code"),
     "latency": ("seconds",),
     "reset": (),
-    "truncate": ("at_byte",),
+    "truncate": ("at_byte", "fit_length"),
     "corrupt": ("at_byte",),
     "throttle": ("bytes_per_second",),
 }
@@ -68,7 +68,8 @@ class S3Rule:
     `methods`, `bucket` and `key` choose them (globs; `*` takes slashes too; None: every one). Of those each key's hits
     are counted from 1: `nth` chooses hits, `share` a part of them by a hash of `seed`, bucket, key and hit, `times`
     is the highest number of firings over all keys. `action` is error (`status`, S3 `code`), latency (`seconds`), reset
-    (RST instead of an answer), truncate (the response's body ends after `at_byte` bytes, then the connection), corrupt
+    (RST instead of an answer), truncate (the response's body ends after `at_byte` bytes, then the connection, unless
+    `fit_length` makes Content-Length agree), corrupt
     (the byte at `at_byte` of it is inverted; from 0; None: by the hash) or throttle (`bytes_per_second`, both ways).
     """
 
@@ -85,6 +86,7 @@ class S3Rule:
     seconds: float | None = None
     at_byte: int | None = None
     bytes_per_second: int | None = None
+    fit_length: bool | None = None
 
     @classmethod
     def parse(cls, body: object) -> S3Rule:
@@ -120,6 +122,7 @@ class S3Rule:
             seconds=seconds,
             at_byte=read.optional_integer(fields, "at_byte", 0, _WHAT),
             bytes_per_second=rate,
+            fit_length=read.optional_flag(fields, "fit_length", _WHAT),
         )
 
     def selects(self, request: S3Request) -> bool:
