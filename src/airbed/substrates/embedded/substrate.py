@@ -226,7 +226,7 @@ class EmbeddedSubstrate:
         """Start a service and wait until it does its work and tasks can reach it."""
         program = self._program(service)
         self._keeper.start(service)
-        self._await(program, 60)
+        self._await(program, 120)
         self.set_ways()
 
     def restart(self, service: str) -> None:
