@@ -154,10 +154,3 @@ def test_nothing_is_touched_without_a_factor(
     task = sdk.BashSensor(task_id="t", bash_command="true", retry_delay=300, poke_interval=60, retry_policy=policy)
     settings.task_policy(task)
     assert (seconds(task.retry_delay), task.poke_interval, task.retry_policy) == (300, 60, policy)
-
-
-def test_preload_imports_groups_and_modules_and_survives_what_is_missing(
-    settings: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(settings.PRELOADS, "small", "json no_such_module_a")
-    assert settings.preload("small, decimal, no_such_module_b") == ["no_such_module_a", "no_such_module_b"]

@@ -1,15 +1,12 @@
 """What a bed changes in Airflow from outside: retry delays are shorter, and tasks start from a warm process.
 
 Airflow imports this file in each of its processes. AIRBED_TIME_FACTOR (default 1: nothing is touched) divides retry
-delays. AIRBED_PRELOAD (default "tasks,data") lists what the scheduler imports before it forks workers: groups of
-PRELOADS, or names of modules; "none" for nothing.
+delays. What tasks find imported is in airbed_preload.py.
 """
 
 from __future__ import annotations
 
 import contextlib
-import gc
-import importlib
 import os
 import sys
 from dataclasses import replace
@@ -20,30 +17,6 @@ __all__ = ["task_policy"]
 
 RESCHEDULE_FLOOR_SECONDS = 10.0
 POKE_FLOOR_SECONDS = 1.0
-
-# CPU seconds in the scheduler, Airflow 3.3.2 on Python 3.11: tasks 0.3, data 1.4, kubernetes 1.1.
-PRELOADS = {
-    "tasks": """
-        http.client
-        airflow.sdk.execution_time.task_runner airflow.sdk.execution_time.supervisor
-        airflow.sdk.execution_time.coordinator airflow.dag_processing.dagbag
-        airflow.dag_processing.importers.python_importer airflow.dag_processing.bundles.local
-        airflow.dag_processing.bundles.manager airflow.sdk.bases.decorator airflow.sdk.bases.branch
-        airflow.sdk.bases.hook airflow.sdk.bases.sensor airflow.sdk.definitions.decorators
-        airflow.sdk.definitions.decorators.condition airflow.sdk.definitions.decorators.task_group
-        airflow.sdk.definitions.decorators.setup_teardown airflow.sdk.definitions.asset.metadata
-        airflow.sdk.definitions.connection airflow.sdk.definitions.retry_policy
-        airflow.providers.standard.decorators.python airflow.providers.standard.operators.python
-        airflow.sdk._shared.logging.remote airflow.sdk._shared.logging.factory packaging.requirements jinja2.ext
-        airflow.providers.common.io.xcom.backend statsd
-        """,
-    "data": """
-        numpy pandas pyarrow.parquet boto3 psycopg
-        airflow.providers.amazon.aws.hooks.s3 airflow.providers.postgres.hooks.postgres
-        s3fs airflow.providers.amazon.aws.fs.s3
-        """,
-    "kubernetes": "kubernetes airflow.providers.cncf.kubernetes.hooks.kubernetes",
-}
 
 
 def time_factor() -> float:
@@ -125,35 +98,6 @@ def _maps_pokes(task: Any) -> bool:
     )
 
 
-def preload(wanted: str) -> list[str]:
-    """Import the groups and modules of a comma-separated list; returns those that could not be imported."""
-    names = [name for part in wanted.split(",") for name in PRELOADS.get(part.strip(), part.strip()).split()]
-    failed = []
-    for name in names:
-        try:
-            importlib.import_module(name)
-        except Exception:  # a module that breaks here would break nothing but the tasks that use it
-            failed.append(name)
-    return failed
-
-
-def warm_scheduler() -> None:
-    """Give LocalExecutor's forks what every task would import or build by itself."""
-    wanted = os.environ.get("AIRBED_PRELOAD", "tasks,data")
-    if wanted.strip() in ("", "none"):
-        return
-    gc.disable()
-    try:
-        preload(wanted)
-        with contextlib.suppress(Exception):
-            # Private in 3.3.2: one TLS context for all workers instead of one built by each.
-            from airflow.sdk.api import client
-
-            client.Client._get_ssl_context_cached(client.API_SSL_CA_FILE_PATH, client.API_SSL_CERT_PATH)
-    finally:
-        gc.enable()
-
-
 def end_predecessor() -> None:
     """Mark the scheduler before this one as ended, in the metadata database.
 
@@ -175,29 +119,8 @@ def end_predecessor() -> None:
             )
 
 
-def warm_plugins() -> None:
-    """Load the plugins that each task would load by itself (10 of about 100 ms a task), once Airflow is whole.
-
-    Now, while Airflow's own settings are being made, a user's plugin might not import. Just before the first worker is
-    forked everything is there.
-    """
-    done: list[bool] = []
-
-    def load() -> None:
-        if done:
-            return
-        done.append(True)
-        with contextlib.suppress(Exception):
-            from airflow.sdk.listener import get_listener_manager
-
-            get_listener_manager()
-
-    os.register_at_fork(before=load)
-
-
-if {"scheduler", "api-server"} & set(sys.argv):
-    gc.set_threshold(50_000, 25, 100)
 if "scheduler" in sys.argv:
     end_predecessor()
-    warm_scheduler()
-    warm_plugins()
+    import airbed_preload
+
+    airbed_preload.when_needed()
