@@ -54,7 +54,7 @@ soak-kill: $(READY) ## kill -9 parts, ups, keepers and pytest at seeded random m
 bench: $(READY) ## start-up and fan-out, in seconds and ratios
 	@$(AIRBED) bench
 
-kubernetes: $(READY) ## build the Kubernetes tools into the cache (about 8 minutes of two cores, once)
+kubernetes: $(READY) ## build the Kubernetes tools into the cache (once a machine, many minutes of CPU)
 	@$(VENV)/bin/python -m airbed.kubernetes.build
 
 clean: ## take all beds down; delete .venv, reports and the caches of airbed

@@ -13,7 +13,7 @@ from airbed.spec import BedFiles, bed_names
 
 KINDS = {
     "templates": "Postgres data folders that beds are copied from; made anew in 10 s",
-    "kubernetes": "built Kubernetes tools and Go; built anew in 8 minutes",
+    "kubernetes": "built Kubernetes tools and Go; built anew in minutes",
     "toxiproxy": "built Toxiproxy; built anew in a minute",
     "overlays": "requirements of projects; installed anew when asked for",
     "postgres": "Postgres' programs, as root only; copied anew in 1 s",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -44,7 +43,7 @@ def fingerprint(bed: Any, day: date) -> str:
 
 def hash_key(bed: Any) -> str:
     """The key that this bed generated for the hashes of e-mails."""
-    return str(json.loads((bed.folder / "secrets.json").read_text())["email_hash_key"])
+    return str(bed.files.read_secrets()["email_hash_key"])
 
 
 def expected_rows(bed: Any, day: date, shard_id: int) -> set[tuple[Any, ...]]:

@@ -74,7 +74,10 @@ def kubernetes(settings: Settings) -> Finding:
     possible, how = build.can_build(settings)
     if possible:
         return Finding(
-            "Kubernetes", "warn", f"{wanted} is not built yet ({how})", "make kubernetes (about 8 minutes, once)"
+            "Kubernetes",
+            "warn",
+            f"{wanted} is not built yet ({how})",
+            "make kubernetes (once; see docs/kubernetes.md for how long)",
         )
     said, _, remedy = how.partition(": ")
     return Finding("Kubernetes", "warn", f"{said}; all but multi_region_deploy run", remedy)
