@@ -77,7 +77,7 @@ def kubernetes(settings: Settings) -> Finding:
             "Kubernetes",
             "warn",
             f"{wanted} is not built yet ({how})",
-            "make kubernetes (once; see docs/kubernetes.md for how long)",
+            "make kubernetes (once, some minutes)",
         )
     said, _, remedy = how.partition(": ")
     return Finding("Kubernetes", "warn", f"{said}; all but multi_region_deploy run", remedy)

@@ -102,7 +102,8 @@ def build(settings: Settings, progress: Progress) -> Tools:
     """Build what is missing and return it; at once when it is there.
 
     Two builds at the same time wait for each other. `progress` gets one line for each step. From an empty Go cache it
-    takes many minutes of CPU (docs/kubernetes.md) and 2 GB of memory. Raises Unavailable when there is no Go or a step fails.
+    takes many minutes of CPU (docs/kubernetes.md) and 2 GB of memory. Raises Unavailable when there is no Go or a step
+    fails.
     """
     from filelock import FileLock, Timeout
 
