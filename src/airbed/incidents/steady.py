@@ -77,6 +77,6 @@ def _at_director(bed: Bed) -> list[str]:
 def _at_toxiproxy(bed: Bed) -> list[str]:
     if bed.endpoints.toxiproxy is None:
         return []
-    proxies = bed.toxiproxy.proxies().values()
+    proxies = [each for each in bed.toxiproxy.proxies().values() if each.name in bed.substrate.services]
     found = [f"the way to {each.name} is closed" for each in proxies if not each.enabled]
     return found + [f"the way to {each.name} has the toxic {toxic.name}" for each in proxies for toxic in each.toxics]
