@@ -34,7 +34,7 @@ test-unit: $(READY) ## unit tests: no services, seconds
 
 test-e2e: $(READY) ## integration tests, N workers (N=2), each with a bed of its own; JUnit XML in reports/
 	@mkdir -p reports
-	@$(VENV)/bin/pytest tests/integration -q -n $(N) --dist loadfile --junit-xml=reports/integration.xml
+	@$(VENV)/bin/pytest tests/integration -q -n $(N) --dist loadfile --no-loadscope-reorder --junit-xml=reports/integration.xml
 
 lint: $(READY) ## ruff and mypy
 	@$(VENV)/bin/ruff check .

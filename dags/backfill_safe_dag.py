@@ -33,7 +33,7 @@ ITEMS_VARIABLE = "backfill_safe_dag_items"
 DEFAULT_ITEMS = 1000
 MAX_ITEMS = 1000
 MAX_FAILURES = 0.10
-BLOCKS = 64  # MiB hashed by an instance: stand-in for work
+BLOCKS = 16  # MiB hashed by an instance: stand-in for work
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ def backfill_safe_dag() -> None:
 
 
 def work_on(key: str) -> str:
-    """Stand-in for work: some tens of milliseconds of CPU, the same answer for the same key."""
+    """Stand-in for work: some milliseconds of CPU, the same answer for the same key."""
     digest, block = hashlib.sha256(key.encode()), bytes(1 << 20)
     for _ in range(BLOCKS):
         digest.update(block)
