@@ -6,6 +6,7 @@ import json
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -168,7 +169,7 @@ def living(tmp_path: Path) -> Iterator[tuple[ToxiproxyClient, int, int]]:
         entry = {"state": "active", "plan": {"proxy": "a", "toxics": [toxic]}}
         (tmp_path / launch.LEDGER).write_text(json.dumps({"entries": [entry]}))
         process = subprocess.Popen(
-            ["python3", "-S", str(toxiproxy.LAUNCH), str(server), str(tmp_path), str(api)],
+            [sys.executable, "-S", str(toxiproxy.LAUNCH), str(server), str(tmp_path), str(api)],
             stdout=subprocess.DEVNULL,
         )
         client = ToxiproxyClient(f"http://127.0.0.1:{api}", timeout=5)
