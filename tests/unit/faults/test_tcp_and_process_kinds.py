@@ -17,8 +17,10 @@ process_kinds = [name for name in registry.kinds() if name.startswith("process."
 
 
 def test_all_kinds_are_there() -> None:
-    assert tcp_kinds == [f"tcp.{each}" for each in ("bandwidth", "cut", "down", "latency", "reset", "slow-close", "timeout")]
-    assert process_kinds == [f"process.{each}" for each in ("kill", "kill-task", "pause", "pause-task", "restart", "stop")]
+    tcp = ("bandwidth", "cut", "down", "latency", "reset", "slow-close", "timeout")
+    process = ("kill", "kill-task", "pause", "pause-task", "restart", "stop")
+    assert tcp_kinds == [f"tcp.{each}" for each in tcp]
+    assert process_kinds == [f"process.{each}" for each in process]
 
 
 @pytest.mark.parametrize("name", tcp_kinds)
