@@ -61,7 +61,9 @@ def _told(lines: Lines, model: type[BaseModel], error: ValidationError) -> list[
         deeper = any(len(other) > len(place) and other[: len(place)] == place for other in places)
         if deeper and (each["type"].endswith("_type") or each["type"] == "literal_error"):
             continue
-        found.setdefault((lines.of(place), place), lines.at(place, _words(model, each)))
+        key = (lines.of(place), place)
+        if key not in found or each["type"] == "value_error":
+            found[key] = lines.at(place, _words(model, each))
     return [found[key] for key in sorted(found, key=lambda key: (key[0], str(key[1])))]
 
 
@@ -147,7 +149,11 @@ class Lines:
             return self._mapping(loader, node, place)
         if isinstance(node, yaml.SequenceNode):
             return [self._value(loader, each, (*place, index)) for index, each in enumerate(node.value)]
-        return loader.construct_object(node)
+        try:
+            return loader.construct_object(node)
+        except ValueError as error:
+            line = node.start_mark.line + 1
+            raise BrokenScenario([f"{self._file}:{line}: {node.value!r} is not a valid date: {error}"]) from None
 
     def _mapping(self, loader: yaml.SafeLoader, node: yaml.MappingNode, place: Place) -> dict[Any, Any]:
         found: dict[Any, Any] = {}
