@@ -33,10 +33,10 @@ def dag_file(bed: Any) -> Any:
     """The DAG faults_versions in the bed's own DAG folder, known to Airflow."""
     file = bed.files.scenario_dags / "faults_versions.py"
     file.write_text(VERSION.format(version="old"))
-    eventually(lambda: bed.metadata.dag("faults_versions") is not None, 60)
+    eventually(lambda: is_known(bed), 60)
     yield file
     file.unlink()
-    eventually(lambda: bed.metadata.dag("faults_versions").is_stale, 60)
+    eventually(lambda: not is_known(bed), 60)
 
 
 def eventually(condition: Callable[[], Any], seconds: float = 30) -> Any:
@@ -48,25 +48,30 @@ def eventually(condition: Callable[[], Any], seconds: float = 30) -> Any:
     return found
 
 
+def is_known(bed: Any) -> bool:
+    found = bed.metadata.dag("faults_versions")
+    return found is not None and not found.is_stale
+
+
 def slots(bed: Any) -> int:
     return int(bed.airflow.pools()["s3_etl"]["slots"])
 
 
-def beside(work: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
-    """Run it beside the test; its result is in the list."""
+def started(bed: Any, run_dag: Any) -> tuple[threading.Thread, list[Any], str]:
+    """A run of the DAG beside the test: the thread that waits for it, the list for its result, the run's id."""
+    earlier = len(bed.metadata.runs("faults_versions"))
     found: list[Any] = []
-    thread = threading.Thread(target=lambda: found.append(work()))
+    thread = threading.Thread(target=lambda: found.append(run_dag("faults_versions", conf={})))
     thread.start()
-    return thread, found
+    runs = eventually(lambda: bed.metadata.runs("faults_versions")[earlier:])
+    return thread, found, runs[0].run_id
 
 
 def test_a_pool_without_slots_holds_its_tasks(bed: Any, faults: Any, run_dag: Any, dag_file: Path) -> None:
     before = slots(bed)
     entry = faults.inject("airflow.pool", pool="s3_etl", slots=0)
     assert slots(bed) == 0
-    running, results = beside(lambda: run_dag("faults_versions", conf={}))
-    eventually(lambda: bed.metadata.runs("faults_versions"))
-    run = bed.metadata.runs("faults_versions")[-1].run_id
+    running, results, run = started(bed, run_dag)
     eventually(lambda: bed.metadata.state_counts("faults_versions", run).get("scheduled") == 2)
     running.join(3)
     assert bed.metadata.state_counts("faults_versions", run) == {"scheduled": 2}
@@ -83,9 +88,7 @@ def test_an_unknown_pool_is_refused(bed: Any, faults: Any) -> None:
 
 def test_the_clock_of_retries(bed: Any, faults: Any, run_dag: Any, dag_file: Path) -> None:
     entry = faults.inject("airflow.retry-clock", seconds=3600, dag_id="faults_versions")
-    running, results = beside(lambda: run_dag("faults_versions", conf={}))
-    eventually(lambda: bed.metadata.runs("faults_versions"))
-    run = bed.metadata.runs("faults_versions")[-1].run_id
+    running, results, run = started(bed, run_dag)
     waits = {"success": 1, "up_for_retry": 1}
     eventually(lambda: bed.metadata.state_counts("faults_versions", run) == waits, 60)
     # The DAG's own delay is 3 seconds here.
@@ -109,12 +112,19 @@ def test_another_version_of_a_dag_file(bed: Any, faults: Any, run_dag: Any, dag_
     assert run_dag("faults_versions", conf={}).task("work").values == ["old", "old"]
 
 
-def test_a_version_that_cannot_be_imported(bed: Any, faults: Any, dag_file: Path, tmp_path: Path) -> None:
-    (tmp_path / "broken.py").write_text("import nothing_of_that_name\n")
+@pytest.mark.parametrize(
+    ("content", "error"), [("from airflow.sdk import dag, nothing_of_that_name\n", True), ("# empty\n", False)]
+)
+def test_a_version_without_a_dag(
+    bed: Any, faults: Any, dag_file: Path, tmp_path: Path, content: str, error: bool
+) -> None:
+    (tmp_path / "broken.py").write_text(content)
     entry = faults.inject("airflow.dag-file", file=dag_file.name, by=str(tmp_path / "broken.py"))
-    assert any(Path(each.filename).name == dag_file.name for each in bed.metadata.import_errors())
+    assert any(Path(each.filename).name == dag_file.name for each in bed.metadata.import_errors()) is error
+    assert is_known(bed) is error
     faults.undo(entry)
     assert not any(Path(each.filename).name == dag_file.name for each in bed.metadata.import_errors())
+    assert is_known(bed)
 
 
 def test_a_users_own_dag_file_is_never_changed(bed: Any, faults: Any, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from airbed.bed import Bed
 
 Cluster = Literal["prod-use1", "prod-usw2", "prod-euw1", "prod-apse1", "staging-use1"]
+_SECONDS = len("2026-01-05T00:00:00")  # some events have parts of a second
 KEY_LABEL = f"{stages.FAULT_LABEL}-key"
 
 
@@ -100,12 +101,13 @@ def events(bed: Bed, namespace: str, plan: Plan, reason: str) -> list[tuple[str,
     return [
         (each["involvedObject"].get("name", ""), each.get("message") or "")
         for each in found
-        if _last(each) >= plan["since"]
+        if _last(each) >= plan["since"][:_SECONDS]
     ]
 
 
 def _last(event: dict[str, Any]) -> str:
-    return str(event.get("lastTimestamp") or event.get("eventTime") or event["metadata"]["creationTimestamp"])
+    found = event.get("lastTimestamp") or event.get("eventTime") or event["metadata"]["creationTimestamp"]
+    return str(found)[:_SECONDS]
 
 
 def _stages(bed: Bed, plan: Plan) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from airbed.errors import Unavailable
 from airbed.substrates.embedded import processes
+from airbed.substrates.embedded.keeper import tail
 
 if TYPE_CHECKING:
     from airbed.bed import Bed
@@ -52,7 +53,7 @@ def start(bed: Bed, key: str, job: str, parameters: dict[str, Any]) -> None:
         if problem:
             raise Unavailable(problem)
         if not alive(bed, key) and told(bed, key).get("state") is None:
-            raise Unavailable(f"the holder of fault {key} ended before it held anything; its words: {_log(bed, key)}")
+            raise Unavailable(f"the holder of fault {key} ended before it held anything; {tail(_log(bed, key))}")
         if time.monotonic() > deadline:
             raise Unavailable(
                 f"the holder of fault {key} is not in force after {PATIENCE:g} s (state {said}); see {_log(bed, key)}"

@@ -74,6 +74,8 @@ def _seaweedfs(ports: Mapping[str, int], data: Path) -> list[str]:
         raise Unavailable(f"SeaweedFS is not installed: no 'weed' beside {sys.executable}; run: make setup")
     return [
         *(weed, "mini", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"),
+        # No S3 makes a bucket because somebody writes to it: a typo in a bucket's name has to fail here too.
+        "-s3.autoCreateBucket=false",
         *("-admin.ui=false", "-webdav=false", "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false"),
         *(f"-s3.port={ports['s3']}", f"-s3.port.grpc={ports['s3-grpc']}"),
         *(f"-master.port={ports['s3-master']}", f"-master.port.grpc={ports['s3-master-grpc']}"),
