@@ -13,9 +13,8 @@ from filelock import FileLock, Timeout
 from airbed.errors import AirbedError, Unavailable
 from airbed.faults.plane import FaultPlane
 from airbed.faults.recovery import recover
-from airbed.incidents import invariants, steady
+from airbed.incidents import director, invariants, steady
 from airbed.incidents.digest import digest
-from airbed.incidents.director import director_restarted, director_seq, write_director_journal
 from airbed.incidents.expectation import Expect
 from airbed.incidents.feasible import ensure_gates_can_fill
 from airbed.incidents.folder import write_folder
@@ -134,20 +133,18 @@ class CaseRun:
             prepare(bed, given, self._beside, owner, journal)
             if faults:
                 ensure_gates_can_fill(bed, case, self._items)
-            since = director_seq(bed)
+            since = director.last_seq(bed)
             play = Play(bed, case, owner, journal, faults=faults, without=self._without)
             observer = Observer(bed, expect, journal.began)
-            try:
-                played = play.run(observer.look)
-            finally:
-                if folder is not None:
-                    write_director_journal(bed, since, folder)
+            played = play.run(observer.look)
         finally:
             with shielded():
                 self._put_back(owner, journal)
         # What a fault kept from being read can be read now.
         observer.look(played)
-        if director_restarted(bed, journal.began):
+        entries = director.entries_after(bed, since)
+        observer.seen.director = entries or []
+        if director.was_restarted(entries):
             played.inconclusive.append("the director was restarted meanwhile: what it was to do may not have happened")
         names = invariants.ALWAYS | set(expect.never) | (set(case.breaks) if faults else set())
         if not faults:
@@ -155,6 +152,7 @@ class CaseRun:
         broken = invariants.check(bed, names, observer.seen)
         journal.add("done", invariants_broken=[name for name, texts in broken.items() if texts] or None)
         if folder is not None:
+            director.write(observer.seen.director, folder)
             write_folder(bed, folder, journal, expect, observer.seen)
         return Outcome(played, observer.seen, broken)
 
@@ -201,6 +199,8 @@ def run_case(
     except AirbedError as error:
         if error.exit_code == 2:
             raise
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from error
         doubts = (" ".join(str(error).split()),)
         seconds = time.monotonic() - began
         return Verdict(scenario.name, name, "inconclusive", seconds, doubts=doubts, folder=folder)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airbed.errors import AirbedError
 
@@ -13,26 +13,26 @@ if TYPE_CHECKING:
     from airbed.bed import Bed
 
 
-def director_seq(bed: Bed) -> int:
+def last_seq(bed: Bed) -> int:
     """The number of its last journal entry; 0 when it has none."""
     last = bed.director.journal(limit=1)
     return int(last[-1]["seq"]) if last else 0
 
 
-def director_restarted(bed: Bed, since: datetime) -> bool:
-    """Whether its process was started after a moment: gates and counts of before may be lost."""
+def entries_after(bed: Bed, seq: int) -> list[dict[str, Any]] | None:
+    """What it saw since an entry; None when it does not answer."""
     try:
-        entries = bed.director.journal()
+        return bed.director.journal(after=seq)
     except AirbedError:
-        return True
-    return any(each["kind"] == "started" and each["time"] > since.timestamp() for each in entries)
+        return None
 
 
-def write_director_journal(bed: Bed, after: int, folder: Path) -> None:
-    """Write what it saw since an entry as JSON Lines to director.jsonl; nothing when it does not answer."""
-    try:
-        entries = bed.director.journal(after=after)
-    except AirbedError:
-        return
+def was_restarted(entries: Sequence[dict[str, Any]] | None) -> bool:
+    """Whether its process began anew among these entries: who waited at a gate then was let go."""
+    return entries is None or any(each["kind"] == "started" for each in entries)
+
+
+def write(entries: Sequence[dict[str, Any]], folder: Path) -> None:
+    """Write entries as JSON Lines to director.jsonl."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "director.jsonl").write_text("".join(json.dumps(each) + "\n" for each in entries))

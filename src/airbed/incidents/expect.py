@@ -220,7 +220,7 @@ def _reading(expect: Expect, part: str, index: int, value: Any) -> str | None:
         number, bound, what = len(value), objects.count, f"objects under {objects.bucket}/{objects.prefix}"
     elif part == "metrics":
         metric = expect.metrics[index]
-        number, bound, what = float((value or {}).get(metric.field) or 0), metric.bound, f"is {metric.name}"
+        number, bound, what = float((value or {}).get(metric.field) or 0), metric.bound, f"(metric {metric.name})"
     else:
         log = expect.logs[index]
         number, bound, what = len(value), log.count, f"lines like {log.matches!r}"

@@ -46,10 +46,10 @@ class Gate:
         self.arrived = list(self.bed.director.gate(self.name)["arrived"])
         return len(self.arrived) >= self.asked.count
 
-    def open(self) -> None:
-        """Let everybody through, now and later."""
+    def open(self) -> bool:
+        """Let everybody through, now and later; False when the director had lost its patience before."""
         self.opened = True
-        self.bed.director.open_gate(self.name)
+        return not self.bed.director.open_gate(self.name)["timed_out"]
 
     def remove(self) -> str | None:
         """Take the gate away, which opens it; returns why that failed, or None."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from airbed.incidents.differences import Difference
-from airbed.incidents.effects import effects, without_effect
+from airbed.incidents.effects import effects, remarks
 from airbed.incidents.expect import differences
 from airbed.incidents.verdict import Account
 
@@ -32,7 +32,7 @@ def judge(case: Case, played: Played, seen: Seen, broken: Mapping[str, Sequence[
         *fault_differences(played.faults),
         *invariant_differences(case, broken),
     ]
-    account.notes += without_effect(played.faults, seen)
+    account.notes += remarks(played.faults, seen)
     return account
 
 

@@ -127,8 +127,8 @@ class Lines:
 
     def read(self, text: str) -> Any:
         """The content as plain values; BrokenScenario for what is no YAML, or has a key twice."""
-        loader = yaml.SafeLoader(text)
         try:
+            loader = yaml.SafeLoader(text)
             node = loader.get_single_node()
             if not isinstance(node, yaml.MappingNode):
                 raise BrokenScenario([f"{self._file}:1: a scenario is a mapping: name, symptom, run, faults, expect"])
@@ -139,8 +139,6 @@ class Lines:
             raise BrokenScenario([f"{self._file}:{line}: not YAML: {what}"]) from None
         except (yaml.YAMLError, ValueError) as error:
             raise BrokenScenario([f"{self._file}:1: not YAML: {' '.join(str(error).split())}"]) from None
-        finally:
-            loader.dispose()
 
     def _value(self, loader: yaml.SafeLoader, node: yaml.Node, place: Place) -> Any:
         self._lines[place] = node.start_mark.line + 1

@@ -26,7 +26,7 @@ Part = tuple[str, int | str]  # such as ("rows", 0)
 class Seen:
     """What was seen. `runs` by name (a backfill has several), `attempts` their tries, `read` the rest by its place.
 
-    `unreadable` has the reason for each place that could not be read.
+    `unreadable` has the reason for each place that could not be read, `director` the director's journal.
     """
 
     runs: dict[str, list[RunResult]] = field(default_factory=dict)
@@ -34,6 +34,7 @@ class Seen:
     attempts: list[Attempt] = field(default_factory=list)
     read: dict[Part, Any] = field(default_factory=dict)
     unreadable: dict[Part, str] = field(default_factory=dict)
+    director: list[dict[str, Any]] = field(default_factory=list)
 
     def one(self, name: str | None) -> RunResult | None:
         """The (last) run of a name; of None the last run of all."""

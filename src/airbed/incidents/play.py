@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 from airbed.errors import AirbedError, Unavailable
 from airbed.faults.plane import FaultPlane
+from airbed.faults.platform.scenario_given import gate_prefix
 from airbed.incidents.gates import Gate
 from airbed.incidents.references import fault_of
 from airbed.incidents.shield import shielded
-from airbed.incidents.sight import Inconclusive, Sight
-from airbed.incidents.steps import FaultState, RunState, StepFailed
+from airbed.incidents.sight import Sight
+from airbed.incidents.steps import FaultState, Inconclusive, RunState, StepFailed
 
 if TYPE_CHECKING:
     from airbed.bed import Bed
@@ -161,7 +162,7 @@ class Play:
         # The id of a single plain run is known before it exists; otherwise every run of the DAG counts.
         alone = len(runs) == 1 and runs[0].run.backfill is None and runs[0].dag_id == dag_id
         run_id = run_id_of(self._owner, runs[0].name) if alone else None
-        gate = Gate(self._bed, f"{self._owner.replace('/', '.')}.{name}", asked, dag_id, run_id)
+        gate = Gate(self._bed, f"{gate_prefix(self._owner)}.{name}", asked, dag_id, run_id)
         gate.put()
         self._journal.add("armed", id=name, gate=gate.name)
         return gate
@@ -192,8 +193,10 @@ class Play:
             self._open(each.name, each.gate)
 
     def _open(self, name: str, gate: Gate) -> None:
-        gate.open()
+        in_time = gate.open()
         self._journal.add("gate opened", id=name, arrived=gate.names())
+        if not in_time:
+            raise Inconclusive(f"{name}: the gate let everybody go before the fault was ready: it took too long")
 
     def _faults_over(self) -> bool:
         moved = False

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
-from airbed.errors import AirbedError, Unavailable
+from airbed.errors import Unavailable
 from airbed.incidents.references import step_and_moment
-from airbed.incidents.steps import FaultState, RunState, instances_in
+from airbed.incidents.steps import FaultState, Inconclusive, RunState, instances_in
 
 if TYPE_CHECKING:
     from airbed.bed import Bed
@@ -17,12 +17,6 @@ if TYPE_CHECKING:
     from airbed.incidents.moments import InState, ServiceState
 
 LOOK = 0.2  # seconds between two looks at the same thing
-
-
-class Inconclusive(AirbedError):
-    """The case cannot be judged: the director died, or a gate did not fill in time (exit code 3)."""
-
-    exit_code = 3
 
 
 class Sight:

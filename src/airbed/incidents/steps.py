@@ -28,6 +28,12 @@ class StepFailed(AirbedError):
     exit_code = 1
 
 
+class Inconclusive(AirbedError):
+    """The case cannot be judged: the director died, or a gate did not fill in time (exit code 3)."""
+
+    exit_code = 3
+
+
 @dataclass
 class FaultState:
     """One fault of a case. `fault` None: it was left out, and its step goes by without it. `gate` is of its `when`,

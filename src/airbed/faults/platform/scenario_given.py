@@ -67,7 +67,14 @@ class ScenarioGiven(Fault):
     def undo(self, bed: Bed, plan: Plan) -> None:
         """Everything as it was; what fails does not keep the rest."""
         problems = []
-        for step in (self._undo_sql, self._undo_dags, self._undo_pools, self._undo_variables, self._undo_settings):
+        for step in (
+            self._undo_gates,
+            self._undo_sql,
+            self._undo_dags,
+            self._undo_pools,
+            self._undo_variables,
+            self._undo_settings,
+        ):
             try:
                 step(bed, plan)
             except Exception as error:
@@ -91,6 +98,12 @@ class ScenarioGiven(Fault):
             if time.monotonic() > deadline:
                 raise Unavailable(f"Airflow did not parse {waiting[0]} within {PARSED_WITHIN:g} s; see: airbed logs")
             time.sleep(POLL)
+
+    def _undo_gates(self, bed: Bed, plan: Plan) -> None:
+        """Those of a runner that was killed; its own are gone by now."""
+        for gate in bed.director.gates():
+            if gate["name"].startswith(f"{gate_prefix(self.scenario)}."):
+                bed.director.remove_gate(gate["name"])
 
     def _undo_dags(self, bed: Bed, plan: Plan) -> None:
         for each in self.dags:
@@ -122,6 +135,11 @@ class ScenarioGiven(Fault):
         for service, statement in self.undo_sql:
             with bed.database(service) as connection:
                 connection.execute(statement.encode())
+
+
+def gate_prefix(scenario: str) -> str:
+    """What the names of a scenario's gates begin with."""
+    return scenario.replace("/", ".")
 
 
 def _is_parsed(bed: Bed, file: Path) -> bool:
