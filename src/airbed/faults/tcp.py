@@ -46,6 +46,8 @@ class TcpFault(Fault):
         """
         take_away(bed, plan)
         prove_way(bed, str(plan["proxy"]))
+        # Once more: a Toxiproxy that came up just now may have read the ledger a moment before.
+        take_away(bed, plan)
 
 
 class ToxicFault(TcpFault):
@@ -108,6 +110,8 @@ def take_away(bed: Bed, plan: Plan, timeout: float = 15) -> None:
     """Remove a plan's toxics from the living Toxiproxy; Unavailable when one that runs does not answer in time."""
     names = [str(each["name"]) for each in plan.get("toxics", [])]
     deadline = time.monotonic() + timeout
+    if _state(bed) == "paused":
+        bed.substrate.unpause("toxiproxy")
     while True:
         try:
             for name in names:
@@ -117,8 +121,6 @@ def take_away(bed: Bed, plan: Plan, timeout: float = 15) -> None:
             state = _state(bed)
             if state in ("stopped", "failed"):
                 return
-            if state == "paused":
-                bed.substrate.unpause("toxiproxy")
             if time.monotonic() > deadline:
                 raise Unavailable(f"Toxiproxy is {state} and kept {', '.join(names)}: {error}") from None
         time.sleep(0.05)
