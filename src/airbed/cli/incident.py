@@ -79,6 +79,19 @@ def show(
 
 
 @app.command()
+def schema() -> None:
+    """Print the JSON schema of scenario files, for an editor's completion and checks.
+
+    [bold]Example[/bold]
+
+      airbed incident schema > scenario.schema.json
+    """
+    from airbed.incidents.json_schema import json_schema
+
+    emit_json(json_schema())
+
+
+@app.command()
 def run(
     names: Annotated[list[str] | None, typer.Argument(help="Incidents by name, or paths to scenario files.")] = None,
     *,

@@ -45,6 +45,8 @@ def _with_kinds(step: dict[str, Any], parts: dict[str, Any]) -> dict[str, Any]:
     for name, kind in kinds.items():
         own = kind.model_json_schema(ref_template="#/$defs/{model}")
         parts.update(own.pop("$defs", {}))
+        # A step that names no DAG is about that of the case's run.
+        own["required"] = [each for each in own.get("required", []) if each not in ("dag", "dag_id")]
         conditions.append({"if": {"properties": {"fault": {"const": name}}}, "then": {"properties": {"with": own}}})
     fault = {"description": "A kind: airbed fault kinds", "enum": list(kinds)}
     return {**step, "properties": {**step["properties"], "fault": fault}, "allOf": conditions}
