@@ -30,7 +30,7 @@ def _reset(bed: Bed) -> dict[str, int]:
     from airbed.lifecycle import furnish
 
     faults = len(recover(bed, by_hand=True))
-    bed.director.clear()
+    bed.director.clear_all()
     bed.director.reset_metrics()
     counts = {
         "faults": faults,

@@ -16,7 +16,7 @@ from aiohttp import web
 from airbed.director.journal import Journal
 from airbed.director.s3book import S3RuleBook
 from airbed.director.s3proxy import S3Proxy
-from airbed.director.s3rules import S3Rule
+from airbed.director.s3rules import S3Request, S3Rule
 from airbed.director.s3watch import S3Watch
 from airbed.errors import UsageError
 
@@ -187,6 +187,21 @@ def test_errors_are_s3s_and_counted(tmp_path: Path) -> None:
         assert (followed["status"], followed["bytes"], followed["intact"]) == (200, len(BODY), True)
 
     run(tmp_path, talk)
+
+
+def test_what_is_followed_survives_a_restart(tmp_path: Path) -> None:
+    rules, journal = S3RuleBook(tmp_path), Journal(tmp_path / "journal.jsonl")
+    rules.add(S3Rule.parse({"action": "reset", "times": 2}))
+    watch = S3Watch(rules, journal)
+    requests = [S3Request("GET", "bkt", name) for name in "ab"]
+    for request in requests:
+        assert watch.meet(request).reset
+    watch.answered(requests[0], 200, 3, intact=True)
+    again = S3Watch(S3RuleBook(tmp_path), Journal(tmp_path / "journal.jsonl"))
+    for request in requests:
+        again.answered(request, 200, 3, intact=True)
+    followed = [each["key"] for each in Journal(tmp_path / "journal.jsonl").entries(kind="s3-followed")]
+    assert followed == ["a", "b"]
 
 
 def test_the_body_of_a_refused_request_is_read_to_its_end(tmp_path: Path) -> None:

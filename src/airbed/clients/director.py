@@ -59,6 +59,10 @@ class DirectorClient:
         """Forget every task rule; returns how many there were."""
         return int(self._ask("DELETE", "/task-rules")["removed"])
 
+    def clear_all(self) -> int:
+        """Forget every task rule, S3 rule and gate; returns how many there were."""
+        return self.clear() + self.clear_s3_rules() + self.clear_gates()
+
     def rules(self) -> list[dict[str, Any]]:
         """Every task rule: its fields, `id`, and `fired`, the number of firings so far."""
         return list(self._ask("GET", "/task-rules"))

@@ -42,19 +42,18 @@ class Journal:
                 self._recall(line)
         self._write_anew()
 
-    def add(self, kind: str, **fields: Any) -> None:
-        """Note one thing now; `kind` is one of KINDS."""
+    def add(self, kind: str, **fields: Any) -> dict[str, Any]:
+        """Note one thing now and return its entry; `kind` is one of KINDS."""
         self._seq += 1
         entry = {"seq": self._seq, "time": time.time(), "kind": kind, **fields}
         (self._asked if kind == "asked" else self._others).append(entry)
-        if self._stream is None:
-            return
         self._lines += 1
         if self._lines > 4 * self._limit:
             self._write_anew()
-            return
-        self._stream.write(json.dumps(entry) + "\n")
-        self._stream.flush()
+        elif self._stream is not None:
+            self._stream.write(json.dumps(entry) + "\n")
+            self._stream.flush()
+        return entry
 
     def entries(self, *, after: int = 0, limit: int | None = None, **equal: str) -> list[dict[str, Any]]:
         """Entries with a `seq` above `after` whose fields equal the given ones; the last `limit` of them."""

@@ -26,6 +26,9 @@ class S3Watch:
         self._rules = rules
         self._journal = journal
         self._followed: OrderedDict[tuple[str, str, str], None] = OrderedDict()
+        for entry in journal.entries():  # of an earlier director
+            if entry["kind"] in ("s3-fired", "s3-followed"):
+                self._note_fate(entry)
 
     @property
     def needed(self) -> bool:
@@ -41,15 +44,8 @@ class S3Watch:
             detail: dict[str, Any] = {} if at_byte is None else {"at_byte": at_byte}
             if chosen.rule.action == "error":
                 detail = {"status": chosen.rule.status, "code": chosen.rule.code}
-            self._journal.add(
-                "s3-fired",
-                **asdict(request),
-                hit=chosen.hit,
-                rule=chosen.rule_id,
-                action=chosen.rule.action,
-                **detail,
-            )
-            self._follow(request)
+            about = {"hit": chosen.hit, "rule": chosen.rule_id, "action": chosen.rule.action, **detail}
+            self._note_fate(self._journal.add("s3-fired", **asdict(request), **about))
             return True
 
         faults = BodyFaults(request, claim)
@@ -62,17 +58,19 @@ class S3Watch:
         where = (request.method, request.bucket, request.key)
         if where not in self._followed:
             return
-        self._journal.add("s3-followed", **asdict(request), status=status, bytes=size, intact=intact)
-        if status < 400 and intact:
-            del self._followed[where]
+        self._note_fate(self._journal.add("s3-followed", **asdict(request), status=status, bytes=size, intact=intact))
 
     def unreachable(self, head: Head) -> None:
         """The store did not take a connection."""
         request = S3Request.parse(head.first[0], head.first[1], head.headers)
         self._journal.add("s3-unreachable", **asdict(request))
 
-    def _follow(self, request: S3Request) -> None:
-        where = (request.method, request.bucket, request.key)
+    def _note_fate(self, entry: dict[str, Any]) -> None:
+        where = (entry["method"], entry["bucket"], entry["key"])
+        if entry["kind"] == "s3-followed":
+            if entry["status"] < 400 and entry["intact"]:
+                self._followed.pop(where, None)
+            return
         self._followed[where] = None
         self._followed.move_to_end(where)
         if len(self._followed) > _MAX_FOLLOWED:

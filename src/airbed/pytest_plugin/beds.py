@@ -52,7 +52,7 @@ def bed(request: pytest.FixtureRequest, _session_bed: Bed) -> Iterator[Bed]:
     if request.node.get_closest_marker("kubernetes") and not _session_bed.spec.kubernetes:
         _add_kubernetes(_session_bed, _reporter(request.config))
     yield _session_bed
-    _session_bed.director.clear()
+    _session_bed.director.clear_all()
 
 
 def _add_kubernetes(bed: Bed, say: Callable[[str], None]) -> None:
