@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
-import shutil
 import signal
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -22,6 +20,7 @@ from airbed.substrates.embedded.keeper import Keeper
 from airbed.substrates.embedded.ports import still_taken
 from airbed.substrates.embedded.program import Program
 from airbed.substrates.embedded.startup import Progress, start_all, wait_ready
+from airbed.substrates.embedded.status import read_status
 from airbed.substrates.embedded.toxiproxy import Ways
 from airbed.topology import AIRFLOW_SERVICES, CORE_SERVICES, KUBERNETES_SERVICES
 
@@ -142,72 +141,9 @@ class EmbeddedSubstrate:
         self.sweep()
         return ended + len(servers)
 
-    def _is_database(self, service: str) -> bool:
-        return service in self._endpoints.databases
-
-    def delete(self) -> None:
-        """Delete the bed's folder; the processes must be gone."""
-        shutil.rmtree(self._files.folder)
-
     def status(self) -> list[ServiceStatus]:
         """Every service with its state, pid, age in seconds, crashes and address."""
-        crashes = self._keeper.crashes()
-        try:
-            info = self._keeper.info()
-        except Unavailable:
-            return self._status_without_keeper(crashes)
-        return [self._status_of(name, info.get(name), crashes.get(name, 0)) for name in self.services]
-
-    def _status_without_keeper(self, crashes: dict[str, int]) -> list[ServiceStatus]:
-        """The same when the keeper is dead: what still runs has nobody who would start it again."""
-        first: dict[str | None, processes.Process] = {}
-        for each in sorted(processes.of_bed(self._spec.mark).values(), key=lambda each: each.start):
-            first.setdefault(each.service, each)
-        uptime = time.clock_gettime(time.CLOCK_BOOTTIME)
-        ticks = os.sysconf("SC_CLK_TCK")
-        return [
-            ServiceStatus(
-                name,
-                "unkept" if name in first else "stopped",
-                first[name].pid if name in first else None,
-                uptime - first[name].start / ticks if name in first else 0,
-                crashes.get(name, 0),
-                self._address(name),
-            )
-            for name in self.services
-        ]
-
-    def _status_of(self, name: str, row: dict[str, object] | None, crashes: int) -> ServiceStatus:
-        states = {
-            "RUNNING": "running",
-            "STARTING": "starting",
-            "BACKOFF": "failed",
-            "FATAL": "failed",
-            "EXITED": "failed",
-        }
-        if row is None:
-            return ServiceStatus(name, "stopped", None, 0, 0, self._address(name))
-        state = states.get(str(row["statename"]), "stopped")
-        pid = int(str(row["pid"])) or None
-        if pid and _frozen(pid):
-            state = "paused"
-        seconds = float(int(str(row["now"])) - int(str(row["start"]))) if pid else 0.0
-        return ServiceStatus(name, state, pid, seconds, crashes, self._address(name))
-
-    def _address(self, service: str) -> str:
-        purposes = {
-            "s3": "s3",
-            "director": "director",
-            "toxiproxy": "toxiproxy",
-            "api-server": "api-server",
-            "scheduler": "scheduler-health",
-            "triggerer": "triggerer-health",
-            "kube-apiserver": "kube-apiserver",
-            "etcd": "etcd",
-            "kwok": "kwok",
-        }
-        purpose = service if self._is_database(service) else purposes.get(service)
-        return f"127.0.0.1:{self._spec.ports[purpose]}" if purpose else ""
+        return read_status(self._keeper, self._spec, self.services)
 
     def stop(self, service: str) -> None:
         """Stop a service and end all its processes; it stays down until `start`, and tasks are refused.
@@ -371,11 +307,3 @@ class EmbeddedSubstrate:
     def _ensure_known(self, service: str) -> None:
         if service not in self.services:
             raise UsageError(f"bed '{self._spec.name}' has no service '{service}'; it has: {', '.join(self.services)}")
-
-
-def _frozen(pid: int) -> bool:
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return False
-    return stat[stat.rindex(")") + 2] == "T"
