@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -81,7 +83,7 @@ def read_options(kind: type[Fault], arguments: Sequence[str]) -> dict[str, Any]:
 
 
 def read_value(wanted: Any, text: str) -> Any:
-    """A text as the value of a field: as it is for texts and choices, else as YAML (so JSON too); lists also `1,2`."""
+    """A text as the value of a field: as it is for texts and choices, else as JSON or YAML; lists also `1,2`."""
     members = _members(wanted)
     plain = [each for each in members if each is str or get_origin(each) is Literal]
     if plain and len(plain) == len(members):
@@ -90,10 +92,11 @@ def read_value(wanted: Any, text: str) -> Any:
     # One number may stand for a list of one; with two or more, or where nothing but a list fits, it is a list.
     if lists and not text.lstrip().startswith(("[", "{")) and ("," in text or len(members) == 1):
         text = f"[{text}]"
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        return text
+    # YAML is no superset of JSON in all: 1e-5, characters beyond the first 65536.
+    for read in (json.loads, yaml.safe_load):
+        with contextlib.suppress(ValueError, yaml.YAMLError):
+            return read(text)
+    return text
 
 
 def _members(wanted: Any) -> list[Any]:
