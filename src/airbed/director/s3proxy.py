@@ -153,10 +153,16 @@ class S3Proxy:
                 store[1].write(head.raw)
                 if framing != "none":
                     return store, None
-                with contextlib.suppress(OSError):
-                    if (answer := await http1.read_head(store[0])) is not None:
-                        return store, answer
-                store[1].close()
+                answer = None
+                try:
+                    answer = await http1.read_head(store[0])
+                except OSError:
+                    pass
+                finally:
+                    if answer is None:
+                        store[1].close()
+                if answer is not None:
+                    return store, answer
             store = await asyncio.open_connection(*self._upstream, limit=_BUFFER_BYTES)
         except OSError:
             # The client would be refused by a dead store; the nearest to that here is a reset.
