@@ -71,3 +71,55 @@ def test_an_idle_scheduler_preloads_by_itself_once(preloading: ModuleType, monke
     LocalExecutor.sync(SimpleNamespace())  # type: ignore[arg-type]
     LocalExecutor.sync(SimpleNamespace())  # type: ignore[arg-type]
     assert happened == ["sync", "warm", "sync", "sync"]
+
+
+def test_decoders_of_a_task_share_their_validators(preloading: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow.sdk.execution_time import comms, task_runner
+    from pydantic import JsonValue
+
+    for module in (comms, task_runner):
+        monkeypatch.setattr(module, "TypeAdapter", module.TypeAdapter)
+    preloading.share_type_adapters()
+    one, other = (comms.CommsDecoder(socket=None) for _ in range(2))  # type: ignore[arg-type]
+    assert one.body_decoder is other.body_decoder is one.err_decoder
+    assert one.body_decoder.validate_python({"type": "VariableResult", "key": "a", "value": "b"}).key == "a"
+    assert task_runner.TypeAdapter(JsonValue).validate_python({"a": [1]}) == {"a": [1]}
+
+
+@pytest.mark.parametrize("value", [None, 3, [1], {"a": 1}, "", "text", "a/path"])
+def test_a_value_that_is_no_url_opens_no_object_store(
+    preloading: ModuleType, monkeypatch: pytest.MonkeyPatch, value: Any
+) -> None:
+    from airflow.providers.common.io.xcom.backend import XComObjectStorageBackend
+
+    asked: list[str] = []
+    monkeypatch.setattr(XComObjectStorageBackend, "_get_full_path", staticmethod(asked.append))
+    preloading.take_small_xcoms_for_what_they_are()
+    with pytest.raises((TypeError, ValueError)):
+        XComObjectStorageBackend._get_full_path(value)
+    assert not asked
+    XComObjectStorageBackend._get_full_path("s3://aws_default@xcom/dag/run/task/1")
+    assert asked == ["s3://aws_default@xcom/dag/run/task/1"]
+
+
+def test_botocore_parses_a_file_once(preloading: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    import boto3
+    from botocore import loaders
+
+    parse = loaders.JSONFileLoader._load_file
+    parsed: list[str] = []
+
+    def counting(self: Any, full_path: str, *rest: Any) -> Any:
+        if Path(full_path).is_file():
+            parsed.append(full_path)
+        return parse(self, full_path, *rest)
+
+    monkeypatch.setattr(loaders.JSONFileLoader, "load_file", loaders.JSONFileLoader.load_file)
+    monkeypatch.setattr(loaders.JSONFileLoader, "_load_file", counting)
+    preloading.keep_s3_models()
+    assert any("service-2" in each for each in parsed)
+    parsed.clear()
+    options: dict[str, Any] = {"aws_access_key_id": "a", "aws_secret_access_key": "b", "region_name": "eu-west-1"}
+    client = boto3.session.Session(**options).client("s3", endpoint_url="http://127.0.0.1:9")
+    assert [each for each in parsed if "/botocore/" in each] == []
+    assert client.generate_presigned_url("get_object", Params={"Bucket": "b", "Key": "k"}).startswith("http://127")

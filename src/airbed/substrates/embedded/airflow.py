@@ -78,6 +78,8 @@ def settings(
         # Each component would compare the schema and, without a terminal, do nothing about it: 0.5 CPU-seconds.
         "DATABASE__CHECK_MIGRATIONS": "False",
         "DATABASE__SQL_ALCHEMY_POOL_PRE_PING": "True",
+        # Connections beyond the pool are closed after each use, and a login costs more than most requests.
+        "DATABASE__SQL_ALCHEMY_POOL_SIZE": "16",
         "SCHEDULER__USE_JOB_SCHEDULE": str(spec.schedules),
         "SCHEDULER__ENABLE_HEALTH_CHECK": "True",
         "SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_HOST": "127.0.0.1",

@@ -13,7 +13,8 @@ class Program:
 
     `name` is the service's name in the topology, `environment` the whole environment of the process (nothing of the
     caller's is inherited; the keeper adds the bed's mark, HOME, PATH), `user` another user to run as (root only),
-    `after` the services that must be ready before this one is started, `ready` answers whether the part does its work
+    `after` the services that must be ready before this one is started, `prepare` makes what its first start needs and
+    does nothing later (it runs beside the start of other services), `ready` answers whether the part does its work
     (False or any exception: not yet; it is asked again after `poll` seconds), `on_ready` runs once after that, before
     dependants start.
     """
@@ -27,5 +28,6 @@ class Program:
     stop_seconds: int = 10
     poll: float = 0.05
     after: Sequence[str] = ()
+    prepare: Callable[[], None] = lambda: None
     ready: Callable[[], bool] = lambda: True
     on_ready: Callable[[], None] = lambda: None

@@ -30,6 +30,7 @@ def start_all(keeper: Keeper, programs: Sequence[Program], progress: Progress, t
                 while name in ready and not ready[name].wait(0.2):
                     if problems:
                         return
+            program.prepare()
             keeper.start(program.name)
             wait_ready(keeper, program, start + timeout, lambda: bool(problems))
             program.on_ready()
