@@ -32,7 +32,6 @@ class TaskFaults:
     def on_task_instance_running(self, previous_state: Any, task_instance: Any) -> None:
         """Ask the director, wait at the gates, and put the faults around the task's work."""
         from airbed_director import DirectorClient, DirectorUnreachable, go_on_without
-        from airbed_faults import Faults
 
         director = DirectorClient(
             os.environ["AIRBED_DIRECTOR"], os.environ.get("AIRBED_DIRECTOR_TOKEN", ""), task_instance
@@ -60,6 +59,8 @@ class TaskFaults:
         rules = [rule for rule in rules if chosen(rule)]
         after = [gate["name"] for gate in gates if gate["when"] == "after"]
         if rules or after:
+            from airbed_faults import Faults
+
             context = task_instance._ti_context_from_server
             faults = Faults(director, rules, after, chosen)
             install(faults, task, resumed=bool(context and context.next_method))
