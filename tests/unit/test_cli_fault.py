@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from fault_bed import Mark, make_bed
 from typer.testing import CliRunner, Result
 
 from airbed.bed import Bed
-from airbed.cli import app
+from airbed.cli import app, info
 from airbed.errors import Unavailable, UsageError
 from airbed.faults.ledger import BY_HAND, Entry, Ledger
 from airbed.faults.parameters import parameters, read_options
@@ -220,6 +222,35 @@ def test_status_imports_nothing_slow_to_show_faults(bed: Bed) -> None:
     assert (ended.returncode, ended.stderr) == (3, "")
     assert "file.mark" in ended.stdout
     assert ended.stdout.splitlines()[-1] == "[]"
+
+
+def test_clear_proves_a_bed_whole_that_a_scenario_could_not(bed: Bed) -> None:
+    (bed.folder / "broken").write_text("shard-1 is stopped\n")
+
+    refused = airbed("fault", "clear")
+    assert isinstance(refused.exception, Unavailable)  # nothing runs here
+    assert (bed.folder / "broken").exists()
+
+
+@pytest.fixture
+def silent_api(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bed]:
+    """An API server that takes connections and never answers."""
+    monkeypatch.setattr(info, "API_PATIENCE", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        bed.endpoints.airflow.url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        yield bed
+
+
+def test_a_slow_api_is_no_dag_file_that_does_not_load(silent_api: Bed) -> None:
+    said = "the API server did not answer within 0.2 s, so whether all load is not known"
+    assert info._import_errors(silent_api) == ([], said)
+
+
+def test_a_closed_api_is_no_dag_file_that_does_not_load(bed: Bed) -> None:
+    found, why = info._import_errors(bed)
+    assert found == []
+    assert why is not None
+    assert why.startswith("the API server did not say whether all load: URLError: ")
 
 
 def test_the_example_of_every_kind_is_a_command_that_makes_that_fault(bed: Bed) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from airbed.cli.common import JsonOption, NameOption, console, emit_json, open_bed, output
-from airbed.cli.fault_table import as_rows, print_faults
+from airbed.cli.fault_table import as_rows, print_faults, prove_again
 
 if TYPE_CHECKING:
     from airbed.faults.ledger import Entry
@@ -250,6 +250,8 @@ def clear(
         from airbed.faults.plane import FaultPlane
 
         undone = FaultPlane(bed).clear(only=wanted)
+    if not ids:
+        prove_again(bed)
     if json:
         emit_json([{"id": each.entry.id, "kind": each.entry.kind, "fired": each.fired} for each in undone])
         return

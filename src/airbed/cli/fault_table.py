@@ -7,10 +7,11 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from airbed.cli.common import output
-from airbed.faults.ledger import BY_HAND
+from airbed.faults.ledger import BY_HAND, Ledger
 from airbed.faults.recovery import is_held, is_left_behind
 
 if TYPE_CHECKING:
+    from airbed.bed import Bed
     from airbed.faults.ledger import Entry
 
 
@@ -35,6 +36,14 @@ def print_faults(entries: Sequence[Entry]) -> None:
         )
         if each.problem:
             output.print(f"    [red]not put back: {escape(each.problem)}[/red]", soft_wrap=True)
+
+
+def prove_again(bed: Bed) -> None:
+    """Where a scenario could not prove the bed whole again, try again; Unavailable when it still is not."""
+    if (bed.folder / "broken").exists() and not Ledger(bed.folder).entries():
+        from airbed.incidents.steady import prove
+
+        prove(bed)
 
 
 def _owner(entry: Entry) -> str:

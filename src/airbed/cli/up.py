@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from airbed.cli.common import JsonOption, NameOption, bed_name, console, emit_json, open_bed, output, progress_lines
+from airbed.cli.fault_table import prove_again
 
 if TYPE_CHECKING:
     from airbed.bed import Bed
@@ -99,6 +100,7 @@ def up(
         allow_external=allow_external,
     )
     bed, came = bring_up(load_settings(), request, progress_lines())
+    prove_again(bed)
     report(bed, came, json)
 
 
