@@ -22,7 +22,7 @@ from psycopg.errors import (
     ReadOnlySqlTransaction,
 )
 
-from airbed.errors import UsageError
+from airbed.errors import Unavailable, UsageError
 from airbed.faults.plane import FaultPlane
 
 TABLE = "warehouse_events.events"
@@ -205,6 +205,33 @@ def test_a_disk_that_died_with_its_holder_leaves_an_empty_warehouse(bed: Any, fa
     with closing(task(bed)) as session:
         session.execute(ONE)
         assert session.execute(f"DELETE FROM {TABLE}").rowcount == 1
+    assert nothing_is_left(bed, "warehouse")
+
+
+def test_a_server_that_was_killed_with_the_holder_of_its_disk_comes_back_empty(bed: Any, faults: Any) -> None:
+    from airbed.faults import holder
+
+    entry = faults.inject("postgres.disk-full", service="warehouse", free_mb=8)
+    with closing(task(bed)) as session:
+        session.execute(INSERT, ["2026-01-02", 1000])
+    holder.end(bed, entry.plan["key"])
+    bed.substrate.kill("warehouse")
+    bed.substrate.wait_ready("warehouse")
+    faults.undo(entry)
+    with closing(task(bed)) as session:
+        session.execute(ONE)
+        assert session.execute(f"DELETE FROM {TABLE}").rowcount == 1
+    assert nothing_is_left(bed, "warehouse")
+    assert list(bed.files.postgres.glob("airbed-*")) == []
+
+
+def test_a_table_that_others_keep_locked_is_left_alone(bed: Any, faults: Any, rows: None) -> None:
+    with closing(task(bed)) as session:
+        session.execute("BEGIN")
+        session.execute(ONE)
+        with pytest.raises(Unavailable, match="other sessions keep the table locked for 15 s"):
+            faults.inject("postgres.lock", service="warehouse", table=TABLE)
+        session.execute("COMMIT")
     assert nothing_is_left(bed, "warehouse")
 
 

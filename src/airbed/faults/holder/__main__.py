@@ -8,6 +8,8 @@ import os
 import sys
 import traceback
 
+import psycopg
+
 from airbed.bed import Bed
 from airbed.errors import AirbedError
 from airbed.faults.holder.report import Report
@@ -22,6 +24,10 @@ def main() -> None:
     report = Report(bed.folder / "faults" / f"{key}.json")
     try:
         importlib.import_module(f"airbed.faults.holder.{job}").hold(bed, key, json.loads(parameters), report)
+    except psycopg.errors.LockNotAvailable:
+        problem = f"other sessions keep the table locked for 15 s; inject fault {key} before they begin, or after them"
+        report.tell(state="failed", problem=problem)
+        sys.exit(1)
     except Exception as error:
         traceback.print_exc()
         reason = " ".join(str(error).split()) or type(error).__name__

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import shutil
 import subprocess
 import sys
 import time
@@ -19,8 +20,8 @@ from psycopg import sql
 
 from airbed.errors import Unavailable
 from airbed.faults.holder import mounts
-from airbed.faults.postgres import superuser
-from airbed.substrates.embedded.postgres import server_user
+from airbed.faults.postgres import ask, superuser
+from airbed.substrates.embedded.postgres import LOST_DISKS, server_user
 
 if TYPE_CHECKING:
     from airbed.bed import Bed
@@ -31,30 +32,43 @@ _ROOM = 64 * 1024 * 1024  # bytes more than the database has now, while it is mo
 
 
 def hold(bed: Bed, key: str, parameters: dict[str, Any], report: Report) -> None:
-    """Move the database's tables and indexes, new tables and temporary files to a disk with `free_mb` left."""
+    """Move the database's tables and indexes, new tables and temporary files to a disk with `free_mb` left.
+
+    What fails is told, and the disk held on: what was moved to it has to be moved back.
+    """
     service = parameters["service"]
-    point = _point(bed, key)
+    link = place(bed, key)
+    point = link.with_suffix(".mount")
     point.mkdir(mode=0o700, exist_ok=True)
     mounts.enter_namespace()
     owner = _server_account()
     with superuser(bed, service, key) as session:
         size = session.execute("SELECT pg_database_size(current_database())").fetchone()
         mounts.mount_memory(point, int(size[0] if size else 0) + _ROOM, *owner)
-        place = f"/proc/{mounts.open_door(point, *owner)}/cwd"
-        space, database = sql.Identifier(key), sql.Identifier(bed.endpoints.databases[service].database)
-        session.execute("SET lock_timeout = '15s'")
-        session.execute(sql.SQL("CREATE TABLESPACE {} LOCATION {}").format(space, place))
-        session.execute(sql.SQL("GRANT CREATE ON TABLESPACE {} TO PUBLIC").format(space))
-        move(session, "pg_default", key)
-        for name, value in _settings(key, parameters["work_mem_kb"]).items():
-            session.execute(sql.SQL("ALTER DATABASE {} SET {} = {}").format(database, sql.Identifier(name), value))
-    usage = os.statvfs(place)
-    used = (usage.f_blocks - usage.f_bfree) * usage.f_frsize
-    size_now = used + int(parameters["free_mb"] * 1024 * 1024)
-    mounts.resize(point, size_now)
-    report.tell(state="holding", used=used, size=size_now)
+        # By a name that stays: a server that was killed goes there again before it lets anybody in.
+        link.symlink_to(f"/proc/{mounts.open_door(point, *owner)}/cwd")
+        try:
+            _move_all(bed, session, key, parameters)
+            usage = os.statvfs(link)
+            used = (usage.f_blocks - usage.f_bfree) * usage.f_frsize
+            mounts.resize(point, used + int(parameters["free_mb"] * 1024 * 1024))
+            report.tell(state="holding", used=used)
+        except (psycopg.Error, OSError) as error:
+            reason = " ".join(str(error).split())
+            report.tell(state="failed", problem=f"{service} was not moved to a full disk: {reason}")
     while True:
         time.sleep(3600)
+
+
+def _move_all(bed: Bed, session: psycopg.Connection[Any], key: str, parameters: dict[str, Any]) -> None:
+    space = sql.Identifier(key)
+    database = sql.Identifier(bed.endpoints.databases[parameters["service"]].database)
+    session.execute("SET lock_timeout = '15s'")
+    session.execute(sql.SQL("CREATE TABLESPACE {} LOCATION {}").format(space, str(place(bed, key))))
+    session.execute(sql.SQL("GRANT CREATE ON TABLESPACE {} TO PUBLIC").format(space))
+    move(session, "pg_default", key)
+    for name, value in _settings(key, parameters["work_mem_kb"]).items():
+        session.execute(sql.SQL("ALTER DATABASE {} SET {} = {}").format(database, sql.Identifier(name), value))
 
 
 def move(session: psycopg.Connection[Any], source: str, target: str) -> None:
@@ -76,10 +90,20 @@ def _settings(space: str, work_mem_kb: int | None) -> dict[str, str]:
     return {"default_tablespace": space, "temp_tablespaces": space, **more}
 
 
+def place(bed: Bed, key: str) -> Path:
+    """Where the server finds the disk of a fault: a link, in the folder that its user may enter."""
+    return bed.files.postgres / f"{key}{LOST_DISKS}"
+
+
 def forget(bed: Bed, key: str) -> None:
-    """Remove the folder on which the disk was mounted; empty now, and for everybody else all the time."""
-    if _point(bed, key).is_dir():
-        _point(bed, key).rmdir()
+    """Remove the link to the disk, or what `postgres.replace_lost_disks` put there, and the mount's empty folder."""
+    link = place(bed, key)
+    if link.is_dir() and not link.is_symlink():
+        shutil.rmtree(link)
+    else:
+        link.unlink(missing_ok=True)
+    if link.with_suffix(".mount").is_dir():
+        link.with_suffix(".mount").rmdir()
 
 
 def ensure_possible() -> None:
@@ -93,8 +117,17 @@ def ensure_possible() -> None:
         )
 
 
-def _point(bed: Bed, key: str) -> Path:
-    return bed.folder / "faults" / f"{key}.disk"
+def ensure_memory(bed: Bed, service: str, free_mb: float) -> None:
+    """Raise Unavailable when the database would take more than half of the memory that is left."""
+    database = int(ask(bed, service, "SELECT pg_database_size(current_database())")[0][0])
+    lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+    left = int(lines["MemAvailable"].split()[0]) * 1024
+    needed = database + _ROOM + int(free_mb * 1024 * 1024)
+    if 2 * needed > left:
+        raise Unavailable(
+            f"the full disk of {service} needs {needed >> 20} MB of memory and {left >> 20} MB are left;"
+            " seed fewer rows, or end other programs"
+        )
 
 
 def _server_account() -> tuple[int, int]:

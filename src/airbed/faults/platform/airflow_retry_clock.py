@@ -16,14 +16,18 @@ if TYPE_CHECKING:
     from airbed.bed import Bed
 
 # SECURITY DEFINER: Airflow's own role may not write to the fault's schema. The column is Airflow's own: what a retry
-# policy decides stands there too, and Airflow empties it when the next try starts.
+# policy decides stands there too, and Airflow empties it when the next try starts. An instance gets a new id when it
+# begins to wait, so that it is known by its names.
 _SETUP = """
     LOCK TABLE task_instance IN SHARE ROW EXCLUSIVE MODE;
     CREATE SCHEMA {key};
-    CREATE TABLE {key}.waits (id text, try_number int, before float8, PRIMARY KEY (id, try_number));
+    CREATE TABLE {key}.waits (dag_id text, run_id text, task_id text, map_index int, try_number int, before float8,
+                              PRIMARY KEY (dag_id, run_id, task_id, map_index, try_number));
     CREATE FUNCTION {key}.set_clock() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
     BEGIN
-        INSERT INTO {key}.waits VALUES (NEW.id::text, NEW.try_number, NEW.retry_delay_override) ON CONFLICT DO NOTHING;
+        INSERT INTO {key}.waits
+        VALUES (NEW.dag_id, NEW.run_id, NEW.task_id, NEW.map_index, NEW.try_number, NEW.retry_delay_override)
+            ON CONFLICT DO NOTHING;
         NEW.retry_delay_override := {seconds};
         RETURN NEW;
     END $$;
@@ -36,7 +40,8 @@ _SETUP = """
 _TAKE_BACK = """
     LOCK TABLE task_instance IN ACCESS EXCLUSIVE MODE;
     UPDATE task_instance t SET retry_delay_override = w.before FROM {key}.waits w
-     WHERE w.id = t.id::text AND w.try_number = t.try_number AND t.state = 'up_for_retry';
+     WHERE (w.dag_id, w.run_id, w.task_id, w.map_index, w.try_number)
+           = (t.dag_id, t.run_id, t.task_id, t.map_index, t.try_number) AND t.state = 'up_for_retry';
     DROP SCHEMA {key} CASCADE;
 """
 

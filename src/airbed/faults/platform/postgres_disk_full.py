@@ -50,6 +50,7 @@ class DiskFull(PostgresFault):
         if found:
             raise UsageError(f"the disk of {self.service} is full already: fault {found[0][0].removeprefix('airbed-')}")
         disk.ensure_possible()
+        disk.ensure_memory(bed, self.service, self.free_mb)
 
     def apply(self, bed: Bed, plan: Plan) -> None:
         """Start the holder; the disk is full when this returns."""

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     import psycopg
 
 ADMIN = "postgres"
+# The ending of the links to disks of databases that a fault has filled (airbed.faults.holder.disk).
+LOST_DISKS = ".disk"
 # Nothing of a bed has to survive a power cut, so nothing waits for the disk. What was committed has to survive a
 # SIGKILL of the server, as in production: synchronous_commit and full_page_writes stay on.
 FAST = {
@@ -156,6 +158,18 @@ def hand_over(path: Path) -> None:
     if user is not None:
         account = pwd.getpwnam(user)
         os.chown(path, account.pw_uid, account.pw_gid)
+
+
+def replace_lost_disks(folder: Path) -> None:
+    """Put an empty folder where a database's disk is gone with the process that held it: no server starts without.
+
+    What was on it is lost; the undo of the fault that had filled it makes the tables anew.
+    """
+    for link in folder.glob(f"*{LOST_DISKS}"):
+        if link.is_symlink() and not link.exists():
+            link.unlink()
+            link.mkdir(mode=0o700)
+            hand_over(link)
 
 
 def copy_data(source: Path, target: Path, environment: Mapping[str, str]) -> None:
