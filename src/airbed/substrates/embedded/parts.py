@@ -104,6 +104,7 @@ def _databases(
 ) -> list[Program]:
     postgres.ensure_reachable(files.postgres)
     postgres.ensure_reachable(settings.cache)
+    postgres.replace_lost_disks(files.postgres)
     binaries = postgres.binaries(settings)
     common = common_environment(files, spec)
     scratch = files.postgres / "template"
@@ -129,14 +130,8 @@ def _databases(
     made = []
     for database in DATABASES:
         data = files.postgres / database.service
-        origin = found[database.service]
-        if not (data / "PG_VERSION").is_file():
-            shutil.rmtree(data, ignore_errors=True)
-            partial = data.with_name(f".{database.service}.partial")
-            shutil.rmtree(partial, ignore_errors=True)
-            postgres.copy_data(origin.data, partial, {**common, SERVICE: "copy"})
-            partial.rename(data)
-        made.append(_database(settings, database, endpoints, binaries, data, origin.password, spec.mark))
+        origin, copying = found[database.service], {**common, SERVICE: "copy"}
+        made.append(_database(settings, database, endpoints, binaries, data, origin, spec.mark, copying))
     return made
 
 
@@ -146,14 +141,24 @@ def _database(
     endpoints: Endpoints,
     binaries: Path,
     data: Path,
-    template_password: str,
+    origin: templates.Template,
     mark: str,
+    copying: dict[str, str],
 ) -> Program:
     endpoint = endpoints.databases[database.service]
     schema = database.tables_sql(settings.resources.infra)
 
+    def prepare() -> None:
+        if (data / "PG_VERSION").is_file():
+            return
+        shutil.rmtree(data, ignore_errors=True)
+        partial = data.with_name(f".{database.service}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        postgres.copy_data(origin.data, partial, copying)
+        partial.rename(data)
+
     def ready() -> bool:
-        return postgres.accepts(endpoint) or postgres.accepts(endpoint, template_password)
+        return postgres.accepts(endpoint) or postgres.accepts(endpoint, origin.password)
 
     return postgres.program(
         database,
@@ -161,8 +166,9 @@ def _database(
         binaries,
         data,
         mark,
+        prepare=prepare,
         ready=ready,
-        on_ready=lambda: postgres.furnish(database, endpoint, template_password, schema),
+        on_ready=lambda: postgres.furnish(database, endpoint, origin.password, schema),
     )
 
 
