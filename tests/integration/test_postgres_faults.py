@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
 import psycopg
 import pytest
+from postgres_tasks import (
+    ONE,
+    TABLE,
+    killed_after_injecting,
+    killed_while_injecting,
+    nothing_is_left,
+    rows,
+    task,
+)
 from psycopg.errors import (
     AdminShutdown,
     DeadlockDetected,
-    DiskFull,
     LockNotAvailable,
     QueryCanceled,
     ReadOnlySqlTransaction,
@@ -25,43 +30,7 @@ from psycopg.errors import (
 from airbed.errors import Unavailable, UsageError
 from airbed.faults.plane import FaultPlane
 
-TABLE = "warehouse_events.events"
-ROWS = 300_000
-
-
-@pytest.fixture
-def rows(bed: Any, faults: Any) -> Iterator[None]:
-    """Ten rows of another day in the warehouse, which must survive every fault."""
-    with bed.database("warehouse") as admin:
-        admin.execute(f"TRUNCATE {TABLE}")
-        admin.execute(INSERT, ["2026-01-01", 10])
-    yield
-    FaultPlane(bed).clear()
-    with bed.database("warehouse") as admin:
-        left = admin.execute(f"SELECT count(*) FROM {TABLE} WHERE event_date = '2026-01-01'").fetchone()
-        admin.execute(f"TRUNCATE {TABLE}")
-    assert left == (10,)
-
-
-COLUMNS = "(event_date, shard_id, event_id, user_id, event_type, occurred_at)"
-INSERT = f"INSERT INTO {TABLE} {COLUMNS} SELECT %s, 0, n, n, 'view', now() FROM generate_series(1, %s) n"
-ONE = f"INSERT INTO {TABLE} {COLUMNS} VALUES ('2026-01-02', 0, 1, 1, 'view', now())"
-
-
-def task(bed: Any, service: str = "warehouse") -> psycopg.Connection[Any]:
-    """A session as a task has it."""
-    return psycopg.connect(bed.endpoints.databases[service].url(task=True), autocommit=True, connect_timeout=10)
-
-
-def killed_after_injecting(bed: Any, kind: str, **parameters: Any) -> None:
-    """Inject in another process, which is killed as soon as the fault is in force."""
-    code = (
-        "import os, signal, sys; from airbed.bed import Bed; from airbed.faults.plane import FaultPlane;"
-        "from airbed.faults.registry import make; "
-        f"FaultPlane(Bed.open({bed.name!r})).inject(make({kind!r}, {parameters!r})); os.kill(os.getpid(), 9)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], env=os.environ, capture_output=True, text=True, check=False)
-    assert done.returncode == -9, done.stderr
+__all__ = ["rows"]
 
 
 def in_thread(work: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
@@ -77,15 +46,6 @@ def in_thread(work: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
     thread = threading.Thread(target=run)
     thread.start()
     return thread, found
-
-
-def nothing_is_left(bed: Any, service: str) -> bool:
-    with bed.database(service) as admin:
-        sessions = admin.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE application_name ~ '^airbed-f'"
-        ).fetchone()
-        spaces = admin.execute("SELECT count(*) FROM pg_tablespace WHERE spcname ~ '^airbed-'").fetchone()
-    return (sessions, spaces) == ((0,), (0,)) and FaultPlane(bed).active() == []
 
 
 def test_no_connection_is_left(bed: Any, faults: Any) -> None:
@@ -120,109 +80,6 @@ def test_a_killed_runner_leaves_connections_that_clear_takes_back(bed: Any) -> N
     assert [each.entry.kind for each in FaultPlane(bed).clear()] == ["postgres.connections-exhausted"]
     task(bed, "shard-0").close()
     assert nothing_is_left(bed, "shard-0")
-
-
-SORT = "SELECT count(*) FROM (SELECT md5(n::text) m FROM generate_series(1, 50000) n ORDER BY m OFFSET 0) s"
-
-
-def test_a_full_disk(bed: Any, faults: Any, rows: None) -> None:
-    entry = faults.inject("postgres.disk-full", service="warehouse")
-    with closing(task(bed)) as session:
-        with pytest.raises(DiskFull, match=r"could not extend file .* No space left on device"):
-            session.execute(INSERT, ["2026-01-02", 50_000])
-        with (
-            pytest.raises(DiskFull, match="No space left on device"),
-            session.cursor() as cursor,
-            cursor.copy(f"COPY {TABLE} {COLUMNS} FROM STDIN") as copy,
-        ):
-            for number in range(50_000):
-                copy.write_row(("2026-01-03", 0, number, 1, "view", "2026-01-03"))
-        with pytest.raises(DiskFull):
-            session.execute("CREATE TEMPORARY TABLE staging AS SELECT n FROM generate_series(1, 50000) n")
-        session.execute(SORT)
-        assert session.execute(f"SELECT count(*) FROM {TABLE}").fetchone() == (10,)
-    assert faults.undo(entry) == 3
-    with closing(task(bed)) as session:
-        assert session.execute(INSERT, ["2026-01-02", 50_000]).rowcount == 50_000
-    assert nothing_is_left(bed, "warehouse")
-
-
-def test_a_sort_that_needs_the_full_disk(bed: Any, faults: Any) -> None:
-    entry = faults.inject("postgres.disk-full", service="shard-0", work_mem_kb=64)
-    with (
-        closing(task(bed, "shard-0")) as session,
-        pytest.raises(DiskFull, match=r"could not write to file .*pgsql_tmp.* No space left on device"),
-    ):
-        session.execute(SORT)
-    assert faults.undo(entry) == 1
-    with closing(task(bed, "shard-0")) as session:
-        session.execute(SORT)
-        assert session.execute("SHOW work_mem").fetchone() == ("4MB",)
-    assert nothing_is_left(bed, "shard-0")
-
-
-def test_a_disk_with_a_little_room(bed: Any, faults: Any, rows: None) -> None:
-    with (
-        faults.injected("postgres.disk-full", service="warehouse", free_mb=8),
-        closing(task(bed)) as session,
-    ):
-        assert session.execute(INSERT, ["2026-01-02", 20_000]).rowcount == 20_000
-        with pytest.raises(DiskFull):
-            session.execute(INSERT, ["2026-01-03", ROWS])
-    assert nothing_is_left(bed, "warehouse")
-
-
-def test_a_killed_runner_leaves_a_full_disk_that_clear_takes_back(bed: Any, faults: Any, rows: None) -> None:
-    killed_after_injecting(bed, "postgres.disk-full", service="warehouse")
-    with closing(task(bed)) as session, pytest.raises(DiskFull):
-        session.execute(INSERT, ["2026-01-02", ROWS])
-    with pytest.raises(UsageError, match="is full already"):
-        faults.inject("postgres.disk-full", service="warehouse")
-    assert [each.entry.kind for each in FaultPlane(bed).clear()] == ["postgres.disk-full"]
-    with closing(task(bed)) as session:
-        session.execute(ONE)
-    assert nothing_is_left(bed, "warehouse")
-
-
-def test_a_full_disk_survives_the_server(bed: Any, faults: Any, rows: None) -> None:
-    entry = faults.inject("postgres.disk-full", service="warehouse")
-    bed.substrate.kill("warehouse")
-    bed.substrate.wait_ready("warehouse")
-    with closing(task(bed)) as session, pytest.raises(DiskFull):
-        session.execute(INSERT, ["2026-01-02", ROWS])
-    faults.undo(entry)
-    with closing(task(bed)) as session:
-        session.execute(ONE)
-    assert nothing_is_left(bed, "warehouse")
-
-
-def test_a_disk_that_died_with_its_holder_leaves_an_empty_warehouse(bed: Any, faults: Any) -> None:
-    from airbed.faults import holder
-
-    entry = faults.inject("postgres.disk-full", service="warehouse")
-    holder.end(bed, entry.plan["key"])
-    faults.undo(entry)
-    with closing(task(bed)) as session:
-        session.execute(ONE)
-        assert session.execute(f"DELETE FROM {TABLE}").rowcount == 1
-    assert nothing_is_left(bed, "warehouse")
-
-
-def test_a_server_that_was_killed_with_the_holder_of_its_disk_comes_back_empty(bed: Any, faults: Any) -> None:
-    from airbed.faults import holder
-
-    entry = faults.inject("postgres.disk-full", service="warehouse", free_mb=8)
-    with closing(task(bed)) as session:
-        session.execute(INSERT, ["2026-01-02", 1000])
-    holder.end(bed, entry.plan["key"])
-    bed.substrate.kill("warehouse")
-    bed.substrate.wait_ready("warehouse")
-    faults.undo(entry)
-    with closing(task(bed)) as session:
-        session.execute(ONE)
-        assert session.execute(f"DELETE FROM {TABLE}").rowcount == 1
-    assert nothing_is_left(bed, "warehouse")
-    assert list(bed.files.postgres.glob("airbed-*")) == []
 
 
 def test_a_table_that_others_keep_locked_is_left_alone(bed: Any, faults: Any, rows: None) -> None:
@@ -266,6 +123,24 @@ def test_a_killed_runner_leaves_a_lock_that_clear_takes_back(bed: Any, rows: Non
         with pytest.raises(LockNotAvailable):
             session.execute(ONE)
         assert [each.entry.kind for each in FaultPlane(bed).clear()] == ["postgres.lock"]
+        session.execute(ONE)
+    assert nothing_is_left(bed, "warehouse")
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameters"),
+    [
+        ("postgres.lock", {"table": TABLE}),
+        ("postgres.deadlock", {"table": TABLE}),
+        ("postgres.connections-exhausted", {}),
+        ("postgres.read-only", {}),
+    ],
+)
+def test_a_runner_that_is_killed_while_it_injects(bed: Any, rows: None, kind: str, parameters: dict[str, Any]) -> None:
+    killed_while_injecting(bed, kind, service="warehouse", **parameters)
+    assert [each.entry.kind for each in FaultPlane(bed).clear()] == [kind]
+    with closing(task(bed)) as session:
+        session.execute("SET lock_timeout = '500ms'")
         session.execute(ONE)
     assert nothing_is_left(bed, "warehouse")
 
