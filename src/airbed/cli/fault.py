@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from airbed.cli.common import JsonOption, NameOption, console, emit_json, open_bed, output
+from airbed.cli.fault_kinds import kind_as_json, print_kind, print_level
 from airbed.cli.fault_table import as_rows, print_faults, prove_again
 
 if TYPE_CHECKING:
     from airbed.faults.ledger import Entry
-    from airbed.faults.model import Fault
-    from airbed.faults.parameters import Parameter
 
 app = typer.Typer(help="Break a part of a bed by hand, see what is broken, put it back.", no_args_is_help=True)
 
@@ -55,84 +53,13 @@ def kinds(
         else [kind(which)]
     )
     if json:
-        emit_json([_kind_as_json(each) for each in chosen])
+        emit_json([kind_as_json(each) for each in chosen])
         return
     for level in levels:
         of_level = [each for each in chosen if each.level == level]
         if of_level:
             output.print(f"[bold]{level}[/bold]")
-        _print_level(of_level)
-
-
-def _print_level(kinds: list[type[Fault]]) -> None:
-    """The kinds of a level; what all `tcp.*` (`task.*`, ...) take is printed once, before the first of them."""
-    from airbed.faults.parameters import parameters
-
-    families: dict[str, list[type[Fault]]] = {}
-    for each in kinds:
-        families.setdefault(each.kind.partition(".")[0], []).append(each)
-    for family, members in families.items():
-        shared: list[Parameter] = []
-        if len(members) > 1:
-            shared = [each for each in parameters(members[0]) if all(each in parameters(other) for other in members)]
-        if shared:
-            output.print(f"  every {family}.* takes")
-            _print_parameters(shared)
-        for each in members:
-            _print_kind(each, leave_out=shared)
-
-
-def _kind_as_json(kind: type[Fault]) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    from airbed.faults.parameters import parameters
-    from airbed.faults.registry import example
-
-    return {
-        "kind": kind.kind,
-        "level": kind.level,
-        "summary": kind.summary,
-        "momentary": kind.momentary,
-        "parameters": [{**asdict(each), "option": each.option} for each in parameters(kind)],
-        "example": kind.example,
-        "command": example(kind),
-    }
-
-
-def _print_kind(kind: type[Fault], leave_out: Sequence[Parameter] = ()) -> None:
-    from rich.markup import escape
-
-    from airbed.faults.parameters import parameters
-    from airbed.faults.registry import example
-
-    output.print(f"  [bold]{kind.kind}[/bold]  {escape(kind.summary)}", soft_wrap=True)
-    _print_parameters([each for each in parameters(kind) if each not in leave_out])
-    output.print(f"      [dim]{escape(example(kind))}[/dim]", soft_wrap=True)
-
-
-def _print_parameters(shown: Sequence[Parameter]) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
-    if not shown:
-        return
-    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
-    for _ in range(5):
-        table.add_column(overflow="fold")
-    for each in shown:
-        table.add_row("     ", escape(each.option), escape(each.type), _default(each), escape(each.description))
-    output.print(table)
-
-
-def _default(parameter: Parameter) -> str:
-    from rich.markup import escape
-
-    if parameter.required:
-        return "required"
-    if parameter.default in (None, "", (), [], {}):
-        return ""
-    shown = str(parameter.default).lower() if isinstance(parameter.default, bool) else str(parameter.default)
-    return escape(f"default {shown}")
+        print_level(of_level)
 
 
 @app.command(
@@ -173,7 +100,7 @@ def add(
     if not chosen.by_hand:
         raise UsageError(f"{chosen.kind} exists only within a scenario; see: airbed fault kinds")
     if wants_help:
-        _print_kind(chosen)
+        print_kind(chosen)
         return
     fault = make(chosen.kind, read_options(chosen, arguments[1:]))
     from airbed.faults.plane import FaultPlane
