@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from airbed.incidents.verdict import Verdict
 
 ENDINGS = (".yaml", ".yml")
+LARGEST = 256 * 1024  # bytes; a larger YAML file is no scenario, and not read
 # What every scenario file has at its top level, whatever else it is: no other YAML file is parsed to find that out.
 _MARKS = (re.compile(rb"^name:", re.M), re.compile(rb"^(cases|expect):", re.M), re.compile(rb"^symptom:", re.M))
 
@@ -114,6 +115,8 @@ def collect_file(file: Path, parent: pytest.Collector) -> pytest.Collector | Non
         return None
     named = any(file.is_relative_to(folder) for folder in parent.config.getini("airbed_incidents"))
     if not named:
+        if file.stat().st_size > LARGEST:
+            return None
         text = file.read_bytes()
         if not all(mark.search(text) for mark in _MARKS):
             return None
