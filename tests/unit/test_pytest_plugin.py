@@ -85,6 +85,13 @@ def test_a_scenario_that_needs_kubernetes_is_marked_so(project: Path, run_pytest
     assert "2 tests collected" in run_pytest("--collect-only", "-q", "-m", "kubernetes")
 
 
+def test_a_case_has_the_time_that_its_file_gives_it(project: Path, pytester: pytest.Pytester) -> None:
+    (project / "two-cases.yaml").write_text(SCENARIO.replace("as_taught: {", "as_taught: {timeout: 1000, ", 1))
+
+    items, _ = pytester.inline_genitems()
+    assert [item.get_closest_marker("timeout").args for item in items] == [(2300,), (1380,)]
+
+
 def test_a_broken_scenario_is_an_error_of_the_collection_with_its_line(project: Path, run_pytest: RunPytest) -> None:
     (project / "two-cases.yaml").write_text(SCENARIO.replace("some_dag}, expect", "some_dag, dya: 1}, expect", 1))
 

@@ -135,8 +135,11 @@ class ScenarioFile(pytest.File):
             scenario = load(self.path)
         except UsageError as error:
             raise self.CollectError("\n".join(getattr(error, "problems", [str(error)]))) from None
-        for case in scenario.cases:
-            item = CaseItem.from_parent(self, name=f"{scenario.name}::{case}", callobj=_player(self.path, case))
+        for name, case in scenario.cases.items():
+            item = CaseItem.from_parent(self, name=f"{scenario.name}::{name}", callobj=_player(self.path, name))
+            if self.config.pluginmanager.hasplugin("timeout"):
+                # The case itself, its control run, and the bed that may have to be made.
+                item.add_marker(pytest.mark.timeout(2 * case.timeout + 300))
             for need in scenario.needs:
                 item.add_marker(need)
             yield item
