@@ -180,6 +180,8 @@ class EmbeddedSubstrate:
         # The keeper restarts it within the second: only what was there at first, and its children, are meant.
         youngest = max((each.start for each in first.values()), default=0)
         while first:
+            # At one stroke: the supervisor of a task that dies first would tell of its end before its own.
+            processes.signal_all(first, signal.SIGSTOP)
             processes.signal_all(first, signal.SIGKILL)
             time.sleep(0.01)
             first = {pid: each for pid, each in self._of(service).items() if each.start <= youngest}
