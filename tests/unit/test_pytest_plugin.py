@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +14,9 @@ import pytest
 from airbed.faults import plane as _plane  # noqa: F401
 from airbed.incidents import load as _load  # noqa: F401
 from airbed.kubernetes import control_plane as _ports  # noqa: F401
+from airbed.pytest_plugin.beds import own_name
 from airbed.seed import registry as _seeds  # noqa: F401
+from airbed.settings import Settings
 
 pytest_plugins = ["pytester"]
 HERE = Path(__file__).parent
@@ -168,3 +172,30 @@ def test_a_file_with_several_cases_needs_the_name_of_one(project: Path, run_pyte
 
     said = run_pytest("-q", "test_it.py")
     assert "two-cases.yaml has several cases: give case= one of as_taught, correct" in said
+
+
+def test_a_second_session_of_a_checkout_takes_another_bed(tmp_path: Path) -> None:
+    settings = Settings(state=tmp_path / "state", cache=tmp_path / "cache")
+    with own_name(settings, "test-abc-main") as first, own_name(settings, "test-abc-main") as second:
+        assert (first, second) == ("test-abc-main", "test-abc-main-2")
+    with own_name(settings, "test-abc-main") as again:
+        assert again == "test-abc-main"
+    assert list(settings.beds.iterdir()) == []
+
+
+def test_a_killed_session_leaves_its_name_free(tmp_path: Path) -> None:
+    code = (
+        "import sys, pathlib\n"
+        "from airbed.pytest_plugin.beds import own_name\n"
+        "from airbed.settings import Settings\n"
+        "with own_name(Settings(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[1])), 'x') as name:\n"
+        "    print(name, flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "x\n"
+        process.kill()
+    with own_name(Settings(tmp_path, tmp_path), "x") as name:
+        assert name == "x"

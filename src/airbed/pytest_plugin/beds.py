@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,7 @@ import pytest
 
 if TYPE_CHECKING:
     from airbed.bed import Bed
+    from airbed.settings import Settings
 
 
 @pytest.fixture(scope="session")
@@ -31,19 +34,19 @@ def _session_bed(request: pytest.FixtureRequest) -> Iterator[Bed]:
         yield bed
         return
     settings = load_settings()
-    name = name_of_bed(config.rootpath, os.environ.get("PYTEST_XDIST_WORKER", "main"))
     say = _reporter(config)
-    if BedFiles(settings, name).folder.exists():
-        down(settings, name, say)
-    dags = [str(path) for path in config.getini("airbed_dags")]
-    bed, _ = up(
-        settings,
-        Request(name, dags=dags or None, kubernetes=False, time_scale=float(config.getini("airbed_time_scale"))),
-        say,
-    )
-    yield bed
-    if not config.getoption("--airbed-keep"):
-        down(settings, name, say)
+    with own_name(settings, name_of_bed(config.rootpath, os.environ.get("PYTEST_XDIST_WORKER", "main"))) as name:
+        if BedFiles(settings, name).folder.exists():
+            down(settings, name, say)
+        dags = [str(path) for path in config.getini("airbed_dags")]
+        bed, _ = up(
+            settings,
+            Request(name, dags=dags or None, kubernetes=False, time_scale=float(config.getini("airbed_time_scale"))),
+            say,
+        )
+        yield bed
+        if not config.getoption("--airbed-keep"):
+            down(settings, name, say)
 
 
 @pytest.fixture
@@ -68,6 +71,34 @@ def name_of_bed(root: Path, worker: str) -> str:
     """The bed of a test session in the folder `root`; `worker` is pytest-xdist's name of it, or `main`."""
     checkout = hashlib.sha256(str(root).encode()).hexdigest()[:6]
     return f"test-{checkout}-{worker}"
+
+
+@contextmanager
+def own_name(settings: Settings, name: str) -> Iterator[str]:
+    """The name, or `name-2`, `name-3` ... where living sessions of the same checkout have the ones before.
+
+    The kernel frees a name with the process that held it: the bed of a killed session is found and replaced.
+    """
+    from filelock import FileLock, Timeout
+
+    from airbed.lifecycle import ensure_writable
+
+    ensure_writable(settings.state)
+    settings.beds.mkdir(parents=True, exist_ok=True)
+    for number in count(1):
+        tried = name if number == 1 else f"{name}-{number}"
+        lock = FileLock(settings.beds / f".{tried}.session", mode=0o600)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            continue
+        try:
+            yield tried
+        finally:
+            # While it is held: whoever waits for a deleted lock file looks again.
+            Path(lock.lock_file).unlink(missing_ok=True)
+            lock.release()
+        return
 
 
 def _reporter(config: pytest.Config) -> Callable[[str], None]:
