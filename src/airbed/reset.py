@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airbed.topology import BUCKETS, DATABASES
 
 if TYPE_CHECKING:
+    import psycopg
+
     from airbed.bed import Bed
 
 # Everything of a run hangs on its row in dag_run; these do not.
@@ -59,14 +61,27 @@ def _clear_runs(bed: Bed) -> int:
         tables = {name for (name,) in connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")}
         for table in _LEFTOVERS:
             if table in tables:
-                connection.execute(f"TRUNCATE {table} CASCADE".encode())
-        connection.execute("DELETE FROM dag_run")
+                _empty(connection, f"TRUNCATE {table} CASCADE")
+        _empty(connection, "DELETE FROM dag_run")
         connection.execute(
             "UPDATE dag SET exceeds_max_non_backfill = false, next_dagrun = NULL, next_dagrun_create_after = NULL"
         )
     for folder in (bed.files.airflow / "logs").glob("dag_id=*"):
         shutil.rmtree(folder, ignore_errors=True)
     return int(row[0]) if row else 0
+
+
+def _empty(connection: psycopg.Connection[Any], statement: str) -> None:
+    """Execute a statement that locks what the living scheduler locks in another order; again after a deadlock."""
+    from psycopg.errors import DeadlockDetected
+
+    for left in reversed(range(5)):
+        try:
+            connection.execute(statement.encode())
+            return
+        except DeadlockDetected:
+            if not left:
+                raise
 
 
 def _clear_buckets(bed: Bed) -> int:
