@@ -1,6 +1,6 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status test test-unit test-e2e lint format doctor soak-kill bench kubernetes clean
+.PHONY: help setup demo up down status test test-unit test-e2e lint format doctor soak soak-kill bench kubernetes clean
 
 VENV := .venv
 AIRBED := $(VENV)/bin/airbed
@@ -47,6 +47,9 @@ format: $(READY) ## format the code
 
 doctor: $(READY) ## what this machine has, lacks, and what to do about it
 	@$(AIRBED) doctor
+
+soak: $(READY) ## play every incident TIMES times (20), half of them under load: the same outcomes each time
+	@$(VENV)/bin/python -m airbed.incidents.soak --times $(or $(TIMES),20)
 
 soak-kill: $(READY) ## kill -9 parts, ups, keepers and pytest at seeded random moments (ROUNDS=10, SEED=1)
 	@$(VENV)/bin/python -m airbed.soak --rounds $(or $(ROUNDS),10) --seed $(or $(SEED),1)

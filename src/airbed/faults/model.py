@@ -19,7 +19,8 @@ class Fault(BaseModel, ABC):
 
     `kind` is `<what>.<does>`, such as `s3.error`; `summary` one line; `example` parameters that work on a bed of the
     six patterns. Each field has a `description`, with its unit. `momentary` faults (a kill) have nothing to undo: they
-    are done when `apply` returns. `undo_order` decides who is undone first when all are: lower first.
+    are done when `apply` returns. `undo_order` decides who is undone first when all are: lower first. `paths` are the
+    fields that name files of this machine: a scenario names them relative to itself.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -31,6 +32,7 @@ class Fault(BaseModel, ABC):
     momentary: ClassVar[bool] = False
     undo_order: ClassVar[int] = 50
     by_hand: ClassVar[bool] = True
+    paths: ClassVar[tuple[str, ...]] = ()
 
     def check(self, bed: Bed) -> None:
         """Refuse what cannot be, before anything is changed.

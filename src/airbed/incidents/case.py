@@ -134,7 +134,7 @@ class CaseRun:
             if faults:
                 ensure_gates_can_fill(bed, case, self._items)
             since = director.last_seq(bed)
-            play = Play(bed, case, owner, journal, faults=faults, without=self._without)
+            play = Play(bed, case, owner, journal, beside=self._beside, faults=faults, without=self._without)
             observer = Observer(bed, expect, journal.began)
             played = play.run(observer.look)
         finally:

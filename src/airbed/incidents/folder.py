@@ -27,6 +27,7 @@ def write_folder(bed: Bed, folder: Path, journal: Journal, expect: Expect, seen:
     outcomes = {name: [as_json(each) for each in runs] for name, runs in seen.runs.items()}
     (folder / "outcomes.json").write_text(json.dumps(outcomes, indent=1, default=str))
     logs = folder / "logs"
+    names = {(run.dag_id, run.run_id): name for name, runs in seen.runs.items() for run in runs}
     for number, (run, each) in enumerate(_concerned(expect, seen)):
         if number >= LOGS:
             break
@@ -36,7 +37,8 @@ def write_folder(bed: Bed, folder: Path, journal: Journal, expect: Expect, seen:
                 text = bed.airflow.log(run.dag_id, run.run_id, each.task_id, each.map_index, attempt)
             except AirbedError as error:
                 text = f"(no log: {error})"
-            (logs / f"{run.run_id}.{each.name}.try-{attempt}.log".replace("/", "_")).write_text(text)
+            day = f".{run.logical_date:%Y-%m-%d}" if run.logical_date else ""
+            (logs / f"{names[run.dag_id, run.run_id]}{day}.{each.name}.try-{attempt}.log").write_text(text)
 
 
 def _concerned(expect: Expect, seen: Seen) -> Iterator[tuple[RunResult, Instance]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -16,10 +17,11 @@ from airbed.runs.outcomes import collect
 
 if TYPE_CHECKING:
     from airbed.bed import Bed
-    from airbed.incidents.expectation import Expect, LogExpect, ObjectsExpect, RolloutExpect
+    from airbed.incidents.expectation import Expect, LogExpect, MetricExpect, ObjectsExpect, RolloutExpect
     from airbed.incidents.play import Played
 
 Part = tuple[str, int | str]  # such as ("rows", 0)
+METRICS_WITHIN = 10.0
 
 
 @dataclass
@@ -83,7 +85,7 @@ class Observer:
         for index, rollout in enumerate(expect.rollouts):
             readers["rollouts", index] = lambda each=rollout: _rollout(bed, each)  # type: ignore[misc]
         for index, metric in enumerate(expect.metrics):
-            readers["metrics", index] = lambda name=metric.name: bed.director.metrics(name).get(name)  # type: ignore[misc]
+            readers["metrics", index] = lambda each=metric: _metric(bed, each)  # type: ignore[misc]
         for index, log in enumerate(expect.logs):
             readers["logs", index] = lambda each=log: self._log(each, played)  # type: ignore[misc]
         return readers
@@ -154,6 +156,16 @@ def _objects(bed: Bed, wanted: ObjectsExpect) -> list[str]:
 
 def _text(bed: Bed, bucket: str, key: str) -> str:
     return str(bed.s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode(errors="replace"))
+
+
+def _metric(bed: Bed, wanted: MetricExpect) -> Mapping[str, Any]:
+    """The metric, when its bound holds or the last packet must have come: they travel over UDP."""
+    deadline = time.monotonic() + METRICS_WITHIN
+    while True:
+        found: Mapping[str, Any] = bed.director.metrics(wanted.name).get(wanted.name) or {}
+        if wanted.bound.holds(float(found.get(wanted.field) or 0)) or time.monotonic() > deadline:
+            return found
+        time.sleep(0.2)
 
 
 def _rollout(bed: Bed, wanted: RolloutExpect) -> Mapping[str, Any] | None:

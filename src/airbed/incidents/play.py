@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airbed.errors import AirbedError, Unavailable
@@ -41,21 +43,33 @@ class Played:
 class Play:
     """One play of a case. `owner` names it in the ledger; `faults` false plays it without them (the control run).
 
+    `beside` is the folder of the scenario file.
+
     `without` is a fault that is left out, while its gate and its place among the steps stay.
     """
 
     def __init__(
-        self, bed: Bed, case: Case, owner: str, journal: Journal, *, faults: bool = True, without: str | None = None
+        self,
+        bed: Bed,
+        case: Case,
+        owner: str,
+        journal: Journal,
+        *,
+        beside: Path,
+        faults: bool = True,
+        without: str | None = None,
     ) -> None:
         self._bed = bed
         self._case = case
         self._owner = owner
         self._journal = journal
         self._plane = FaultPlane(bed, owner)
+        # Never used twice: the executor's late word on a task of the play before would be taken for one on this play's.
+        self._token = secrets.token_hex(3)
         self._deadline = time.monotonic() + case.timeout
         runs = {run.id: RunState(run, self._dag_of(index)) for index, run in enumerate(case.all_runs)}
         states = {
-            step.name: FaultState(step, None if step.name == without else fault_of(step, case))
+            step.name: FaultState(step, None if step.name == without else fault_of(step, case, beside))
             for step in (case.faults if faults else [])
         }
         self.played = Played(runs, states)
@@ -142,10 +156,13 @@ class Play:
 
     def _start(self, run: RunState, earlier: list[RunState]) -> None:
         try:
-            run.start(self._bed, run_id_of(self._owner, run.name), earlier)
+            run.start(self._bed, self._run_id(run), earlier)
         except AirbedError as error:
             raise StepFailed(f"run {run.name} of {run.dag_id} was not started: {error}") from error
         self._journal.add("run started", id=run.name, dag=run.dag_id, runs=run.run_ids or None)
+
+    def _run_id(self, run: RunState) -> str:
+        return "__".join(["incident", *self._owner.split("/"), run.name, self._token])
 
     # -- faults
 
@@ -161,7 +178,7 @@ class Play:
         runs = list(self.played.runs.values())
         # The id of a single plain run is known before it exists; otherwise every run of the DAG counts.
         alone = len(runs) == 1 and runs[0].run.backfill is None and runs[0].dag_id == dag_id
-        run_id = run_id_of(self._owner, runs[0].name) if alone else None
+        run_id = self._run_id(runs[0]) if alone else None
         gate = Gate(self._bed, f"{gate_prefix(self._owner)}.{name}", asked, dag_id, run_id)
         gate.put()
         self._journal.add("armed", id=name, gate=gate.name)
@@ -237,8 +254,3 @@ class Play:
             self._journal.add("not undone", why=problem)
         if problems:
             raise Unavailable("; ".join(problems))
-
-
-def run_id_of(owner: str, run: str) -> str:
-    """The id of a run of a scenario: `incident__<scenario>__<case>__<run>`."""
-    return "__".join(["incident", *owner.split("/"), run])

@@ -31,22 +31,24 @@ def problems_of(scenario: Scenario, file: Path) -> Iterator[Problem]:
         if not name.replace("_", "").replace("-", "").isalnum() or name != name.lower():
             yield place, f"'{name}' is not a name of a case: use letters, digits, hyphens, such as as_taught"
         yield from _given(case.given, (*place, "given"), file)
-        yield from _case(case, () if name == ONLY else place)
+        yield from _case(case, () if name == ONLY else place, file)
 
 
-def fault_of(step: FaultStep, case: Case) -> Fault:
-    """The fault of a step; a kind that asks for a DAG gets the only one of the case. UsageError for what is wrong."""
-    return registry.make(step.fault, parameters_of(step, case))
+def fault_of(step: FaultStep, case: Case, beside: Path) -> Fault:
+    """The fault of a step; UsageError for what is wrong. `beside` is the folder of the scenario file."""
+    return registry.make(step.fault, parameters_of(step, case, beside))
 
 
-def parameters_of(step: FaultStep, case: Case) -> dict[str, Any]:
-    """The parameters of a step, with the DAG filled in where the case has only one."""
-    fields = registry.kind(step.fault).model_fields
+def parameters_of(step: FaultStep, case: Case, beside: Path) -> dict[str, Any]:
+    """The parameters of a step: with the DAG where the case has only one, and with files found beside the scenario."""
+    kind = registry.kind(step.fault)
     dags = {run.dag for run in case.all_runs if run.dag}
-    name = next((name for name in ("dag", "dag_id") if name in fields), None)
-    if name is None or name in step.parameters or len(dags) != 1:
-        return step.parameters
-    return {name: dags.pop(), **step.parameters}
+    parameters = dict(step.parameters)
+    for name in kind.paths:
+        if isinstance(parameters.get(name), str):
+            parameters[name] = str((beside / parameters[name]).resolve())
+    dag = next((name for name in ("dag", "dag_id") if name in kind.model_fields), None)
+    return parameters if dag is None or len(dags) != 1 else {dag: dags.pop(), **parameters}
 
 
 def _given(given: Given, place: Place, file: Path) -> Iterator[Problem]:
@@ -69,14 +71,14 @@ def _given(given: Given, place: Place, file: Path) -> Iterator[Problem]:
             yield (*place, "pools", name), f"a pool cannot have {slots} slots: give 0 or more"
 
 
-def _case(case: Case, place: Place) -> Iterator[Problem]:
+def _case(case: Case, place: Place, file: Path) -> Iterator[Problem]:
     runs = {run.id: run for run in case.all_runs}
     faults = {step.name: step for step in case.faults}
     yield from _ids(case, place)
     yield from _runs(case, place, {*runs, *faults})
     for index, step in enumerate(case.faults):
         at = (*place, "faults", index)
-        yield from _fault(step, case, at)
+        yield from _fault(step, case, at, file)
         yield from _moments(step, at, runs, faults)
     yield from _expect(case.expect, (*place, "expect"), runs, faults)
     circle = _circle(case)
@@ -111,7 +113,7 @@ def _runs(case: Case, place: Place, steps: set[str]) -> Iterator[Problem]:
         before.append(run)
 
 
-def _fault(step: FaultStep, case: Case, place: Place) -> Iterator[Problem]:
+def _fault(step: FaultStep, case: Case, place: Place, file: Path) -> Iterator[Problem]:
     from airbed.incidents.load import fault_words
 
     try:
@@ -120,10 +122,13 @@ def _fault(step: FaultStep, case: Case, place: Place) -> Iterator[Problem]:
         yield (*place, "fault"), str(error)
         return
     try:
-        kind.model_validate(parameters_of(step, case))
+        kind.model_validate(parameters_of(step, case, file.parent))
     except ValidationError as error:
         for where, words in fault_words(kind, error).items():
             yield (*place, "with", *where), f"{step.fault}: {words}"
+    for name in kind.paths:
+        if isinstance(given := step.parameters.get(name), str) and not (file.parent / given).is_file():
+            yield (*place, "with", name), f"there is no file {file.parent / given}"
     if kind.momentary and not step.until.end:
         yield (*place, "until"), f"{step.fault} is over once it was done: it has no until"
 

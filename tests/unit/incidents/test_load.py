@@ -97,4 +97,4 @@ def test_the_dag_of_a_fault_is_the_only_one_of_its_case() -> None:
         "expect: {run: success}\n"
     )
     case = whole(text).cases["case"]
-    assert parameters_of(case.faults[0], case) == {"dag_id": "d", "task_id": "t"}
+    assert parameters_of(case.faults[0], case, Path()) == {"dag_id": "d", "task_id": "t"}

@@ -32,6 +32,7 @@ class DagFileChanged(Fault):
     level: ClassVar[Level] = "platform"
     summary: ClassVar[str] = "a DAG file is replaced by another version while its runs are under way"
     example: ClassVar[dict[str, Any]] = {"file": "orders.py", "by": "orders_v2.py"}
+    paths: ClassVar[tuple[str, ...]] = ("by",)
 
     file: str = Field(description="name of the file in the bed's own DAG folder", min_length=1)
     by: str = Field(description="path of the new version on this machine", min_length=1)
