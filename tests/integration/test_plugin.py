@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import airbed
 
 from airbed.errors import UsageError
 from airbed.faults.ledger import Ledger
@@ -109,3 +111,22 @@ def test_a_fault_and_its_end_within_a_test(bed: Any, faults: Any, run_dag: Any) 
 
     assert (broken.task("work").tries, whole.task("work").tries) == ([1, 2, 1, 1, 1, 1], [1] * 6)
     assert faults.active() == []
+
+
+def test_what_a_test_tells_the_director_ends_with_it_and_what_is_by_hand_stays(bed: Any, tmp_path: Path) -> None:
+    airbed(bed, "fault", "add", "s3.error", "--key", "by-hand/*", "--status", "503")
+    (entry,) = Ledger(bed.folder).entries()
+    (tmp_path / "test_it.py").write_text(
+        "def test_it(bed):\n"
+        "    bed.director.add_s3_rule(action='reset', key='a/*')\n"
+        "    bed.director.add_task_rule(dag_id='d', task_id='t', action='kill')\n"
+        "    bed.director.add_gate('g', dag_id='d', task_id='t')\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--airbed-bed", bed.name]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout
+    assert [rule["id"] for rule in bed.director.s3_rules()] == [entry.plan["key"]]
+    assert (bed.director.rules(), bed.director.gates()) == ([], [])
+    assert json.loads(airbed(bed, "fault", "clear", "--json").stdout)[0]["id"] == entry.id
+    assert bed.director.s3_rules() == []

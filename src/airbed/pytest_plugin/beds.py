@@ -55,7 +55,23 @@ def bed(request: pytest.FixtureRequest, _session_bed: Bed) -> Iterator[Bed]:
     if request.node.get_closest_marker("kubernetes") and not _session_bed.spec.kubernetes:
         _add_kubernetes(_session_bed, _reporter(request.config))
     yield _session_bed
-    _session_bed.director.clear_all()
+    _clear_rules(_session_bed)
+
+
+def _clear_rules(bed: Bed) -> None:
+    """Forget what the test told the director; faults that somebody added by hand to a bed of `--airbed-bed` stay."""
+    from airbed.faults.ledger import Ledger
+
+    by_hand = {each.plan.get("key") for each in Ledger(bed.folder).entries()}
+    director = bed.director
+    if not by_hand:
+        director.clear_all()
+        return
+    director.clear_gates()
+    for rules, remove in ((director.rules, director.remove), (director.s3_rules, director.remove_s3_rule)):
+        for rule in rules():
+            if rule["id"] not in by_hand:
+                remove(rule["id"])
 
 
 def _add_kubernetes(bed: Bed, say: Callable[[str], None]) -> None:
