@@ -94,6 +94,8 @@ def test_a_full_disk_survives_the_server(bed: Any, faults: Any, rows: None) -> N
     with closing(task(bed)) as session, pytest.raises(DiskFull):
         session.execute(INSERT, ["2026-01-02", ROWS])
     faults.undo(entry)
+    bed.substrate.kill("warehouse")
+    bed.substrate.wait_ready("warehouse")
     with closing(task(bed)) as session:
         session.execute(ONE)
     assert nothing_is_left(bed, "warehouse")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from airbed.faults.holder.report import Report
 
 _KINDS = ("TABLE", "INDEX", "MATERIALIZED VIEW")
+_PATIENCE = 15.0  # seconds
 _ROOM = 64 * 1024 * 1024  # bytes more than the database has now, while it is moved
 
 
@@ -64,9 +65,18 @@ def _move_all(bed: Bed, session: psycopg.Connection[Any], key: str, parameters: 
     space = sql.Identifier(key)
     database = sql.Identifier(bed.endpoints.databases[parameters["service"]].database)
     session.execute("SET lock_timeout = '15s'")
+    # All tables at once may run into somebody's transaction: then this one gives way, and tries again.
+    session.execute("SET deadlock_timeout = '100ms'")
     session.execute(sql.SQL("CREATE TABLESPACE {} LOCATION {}").format(space, str(place(bed, key))))
     session.execute(sql.SQL("GRANT CREATE ON TABLESPACE {} TO PUBLIC").format(space))
-    move(session, "pg_default", key)
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            move(session, "pg_default", key)
+            break
+        except psycopg.errors.DeadlockDetected:
+            if time.monotonic() > deadline:
+                raise
     for name, value in _settings(key, parameters["work_mem_kb"]).items():
         session.execute(sql.SQL("ALTER DATABASE {} SET {} = {}").format(database, sql.Identifier(name), value))
 

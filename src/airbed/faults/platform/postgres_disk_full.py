@@ -68,7 +68,12 @@ class DiskFull(PostgresFault):
             _wait(deadline, f"the holder of fault {key} neither holds nor gives up")
         with superuser(bed, self.service) as session:
             # Not on the way back to the full disk.
-            for setting in ("default_tablespace = ''", "temp_tablespaces = ''", "lock_timeout = '15s'"):
+            for setting in (
+                "default_tablespace = ''",
+                "temp_tablespaces = ''",
+                "lock_timeout = '15s'",
+                "deadlock_timeout = '100ms'",
+            ):
                 session.execute(f"SET {setting}".encode())
             database = bed.endpoints.databases[self.service].database
             for name in disk.settings(self.work_mem_kb):
@@ -77,6 +82,8 @@ class DiskFull(PostgresFault):
                 problem = self._give_back(bed, session, key)
                 if problem:
                     _wait(deadline, f"the full disk of {self.service} is still in use: {problem}")
+            # A server that is killed replays what happened since its last checkpoint: the disk must be there for that.
+            session.execute("CHECKPOINT")
         super().undo(bed, plan)
         disk.forget(bed, key)
 
@@ -95,7 +102,11 @@ class DiskFull(PostgresFault):
         try:
             disk.move(session, key, "pg_default")
             session.execute(f'DROP TABLESPACE "{key}"'.encode())
-        except (psycopg.errors.LockNotAvailable, psycopg.errors.ObjectNotInPrerequisiteState) as error:
+        except (
+            psycopg.errors.DeadlockDetected,
+            psycopg.errors.LockNotAvailable,
+            psycopg.errors.ObjectNotInPrerequisiteState,
+        ) as error:
             return " ".join(str(error).split())
         return None
 
@@ -111,14 +122,15 @@ class DiskFull(PostgresFault):
             """,
             [key],
         ).fetchall()
-        for (table,) in lost:
-            session.execute(f"DROP TABLE IF EXISTS {table} CASCADE".encode())
         if not lost:
             return
         statements = topology.database(self.service).tables_sql(bed.settings.resources.infra)
         if statements is None:
             raise Unavailable(f"the data of {self.service} was lost with its disk; make the bed anew: airbed down")
-        session.execute(statements.encode())
+        with session.transaction():
+            for (table,) in lost:
+                session.execute(f"DROP TABLE IF EXISTS {table} CASCADE".encode())
+            session.execute(statements.encode())
         _log.warning("the full disk of %s ended with its holder: its tables were made anew, empty", self.service)
 
 

@@ -27,7 +27,11 @@ class ObjectReplaced(Fault):
     kind: ClassVar[str] = "s3.object-replaced"
     level: ClassVar[Level] = "platform"
     summary: ClassVar[str] = "an object gets another content while a run works on it"
-    example: ClassVar[dict[str, Any]] = {"bucket": "raw-data", "key": "raw/2026/01/05/part-000.json", "text": "{"}
+    example: ClassVar[dict[str, Any]] = {
+        "bucket": "raw-data",
+        "key": "raw/2026/01/05/part-00000.parquet",
+        "first_bytes": 100,
+    }
 
     bucket: str = Field(description="the bucket", min_length=1)
     key: str = Field(description="the object's key", min_length=1)
