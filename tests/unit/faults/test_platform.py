@@ -16,6 +16,7 @@ from airbed.faults import holder, kubernetes, postgres
 from airbed.faults.holder import disk
 from airbed.faults.holder.report import Report
 from airbed.faults.registry import kinds, make
+from airbed.substrates.embedded.postgres import replace_lost_disks
 from airbed.topology import DATABASE_SERVICES, REGIONS
 
 OBJECTS = {"in/a.json": b"[1, 2]", "in/b.json": b"[3]", "out/c.json": b"[]"}
@@ -146,3 +147,13 @@ def test_a_holder_tells_what_it_knows_and_nobody_waits_for_one_that_is_not_there
 def test_a_full_disk_changes_only_these_settings() -> None:
     assert disk.settings(None) == ("default_tablespace", "temp_tablespaces")
     assert disk.settings(64) == ("default_tablespace", "temp_tablespaces", "work_mem")
+
+
+def test_only_a_disk_that_is_gone_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "living").mkdir()
+    (tmp_path / "airbed-f1.disk").symlink_to(tmp_path / "living")
+    (tmp_path / "airbed-f2.disk").symlink_to(tmp_path / "gone")
+    replace_lost_disks(tmp_path)
+    assert (tmp_path / "airbed-f1.disk").is_symlink()
+    assert (tmp_path / "airbed-f2.disk").is_dir()
+    assert not (tmp_path / "airbed-f2.disk").is_symlink()
