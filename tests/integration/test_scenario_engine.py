@@ -58,10 +58,11 @@ def test_all_instances_are_held_while_the_scheduler_dies(bed: Any, tmp_path: Pat
     assert problems(bed) == []
 
 
-def test_a_gate_that_does_not_fill_is_inconclusive(bed: Any, tmp_path: Path) -> None:
+def test_a_moment_that_does_not_come_is_inconclusive_and_holds_nobody_for_ever(bed: Any, tmp_path: Path) -> None:
     verdict = play(bed, "hangs", tmp_path)
     assert (verdict.word, verdict.exit_code) == ("inconclusive", 3)
-    assert "6 of 6" not in verdict.doubts[0]
+    assert "never: 6 of 6 instances of work arrived within 15 s" in verdict.doubts[0]
+    assert "but its other conditions did not come" in verdict.doubts[0]
     assert problems(bed) == []
 
 

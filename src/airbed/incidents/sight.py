@@ -49,7 +49,11 @@ class Sight:
             when.hits is None or (self._fired(self._faults[when.hits.of]) or 0) >= when.hits.count,
             when.after is None or self.reached(when.after),
         ]
-        return all(conditions)
+        if all(conditions):
+            return True
+        if each.gate is not None and conditions[0]:
+            self._ensure_patient(each.name, each.gate, "but its other conditions did not come")
+        return False
 
     def is_over(self, each: FaultState) -> bool:
         """Whether a fault in force has to go now; Inconclusive when the gate of its end did not fill in time."""
@@ -94,13 +98,20 @@ class Sight:
             full = gate.full()
         except Unavailable as error:
             raise Inconclusive(str(error)) from error
-        if not full and since is not None and time.monotonic() - since > gate.asked.timeout:
-            raise Inconclusive(
-                f"{name}: {len(gate.arrived)} of {gate.asked.count} instances of {gate.asked.task} arrived within"
-                f" {gate.asked.timeout:g} s ({', '.join(gate.names()) or 'none'}): read the timeline, or give it a"
-                " longer timeout"
-            )
+        if not full:
+            self._ensure_patient(name, gate, since=since)
         return full
+
+    def _ensure_patient(self, name: str, gate: Gate, but: str = "", since: float | None = None) -> None:
+        """Inconclusive when the gate's time is up: who is held there must not wait for ever."""
+        since = self._first_start() if since is None else since
+        if since is None or time.monotonic() - since <= gate.asked.timeout:
+            return
+        raise Inconclusive(
+            f"{name}: {len(gate.arrived)} of {gate.asked.count} instances of {gate.asked.task} arrived within"
+            f" {gate.asked.timeout:g} s ({', '.join(gate.names()) or 'none'}){', ' if but else ''}{but}: read the"
+            " timeline, or give it a longer timeout"
+        )
 
     def _in_state(self, wanted: InState) -> bool:
         count = 0

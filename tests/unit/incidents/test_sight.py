@@ -149,6 +149,15 @@ def test_a_gate_that_does_not_fill_in_time_is_inconclusive() -> None:
         looking.came(fault)
 
 
+def test_a_full_gate_does_not_wait_for_ever_for_the_other_conditions() -> None:
+    when = {"arrived": {"task": "t", "count": 2}, "state": {"task": "t", "is": "success"}}
+    fault = step(when=when, gate=gate(Director(2), timeout=0.01))
+    looking = sight([fault])
+    time.sleep(0.02)
+    with pytest.raises(Inconclusive, match=r"2 of 2 .* but its other conditions did not come"):
+        looking.came(fault)
+
+
 def test_a_director_that_does_not_answer_is_inconclusive() -> None:
     director = Director()
     director.arrived = None
