@@ -25,6 +25,7 @@ from airbed.incidents.play import Play, Played
 from airbed.incidents.prepare import prepare
 from airbed.incidents.shield import shielded
 from airbed.incidents.verdict import Account, Verdict, word_of
+from airbed.runs.trigger import ensure_dag_is_ready
 
 if TYPE_CHECKING:
     from airbed.bed import Bed
@@ -131,6 +132,8 @@ class CaseRun:
             journal.add("control", scenario=self._scenario.name, case=self._name)
         try:
             prepare(bed, given, self._beside, owner, journal)
+            for dag in {run.dag for run in case.all_runs if run.dag}:
+                ensure_dag_is_ready(bed, dag)
             if faults:
                 ensure_gates_can_fill(bed, case, self._items)
             since = director.last_seq(bed)
@@ -149,7 +152,7 @@ class CaseRun:
         names = invariants.ALWAYS | set(expect.never) | (set(case.breaks) if faults else set())
         if not faults:
             names -= set(case.breaks)
-        broken = invariants.check(bed, names, observer.seen)
+        broken = invariants.check(bed, names, observer.seen, given.pools)
         journal.add("done", invariants_broken=[name for name, texts in broken.items() if texts] or None)
         if folder is not None:
             director.write(observer.seen.director, folder)
