@@ -118,8 +118,12 @@ def ensure_table_exists(bed: Bed, service: str, table: str) -> None:
 def release(bed: Bed, service: str, key: str) -> None:
     """End the holder of a fault and every session of its name; returns when the server has none."""
     holder.end(bed, key)
+    end_sessions(bed, service, key)
+
+
+def end_sessions(bed: Bed, service: str, key: str) -> None:
+    """End every session of a fault: one that waits for a lock, or works, does not notice that its client is gone."""
     deadline = time.monotonic() + PATIENCE
-    # A session that waits for a lock does not notice that its client is gone.
     while is_up(bed, service) and ask(
         bed, service, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s", [key]
     ):

@@ -13,6 +13,7 @@ import psycopg
 from airbed.bed import Bed
 from airbed.errors import AirbedError
 from airbed.faults.holder.report import Report
+from airbed.faults.ledger import Ledger
 
 
 def main() -> None:
@@ -21,6 +22,8 @@ def main() -> None:
     if os.fork():
         os._exit(0)
     bed = Bed.open(name)
+    if not _is_wanted(bed, key):
+        return
     report = Report(bed.folder / "faults" / f"{key}.json")
     try:
         importlib.import_module(f"airbed.faults.holder.{job}").hold(bed, key, json.loads(parameters), report)
@@ -33,6 +36,15 @@ def main() -> None:
         reason = " ".join(str(error).split()) or type(error).__name__
         report.tell(state="failed", problem=reason if isinstance(error, AirbedError) else f"fault {key}: {reason}")
         sys.exit(1)
+
+
+def _is_wanted(bed: Bed, key: str) -> bool:
+    """Whether the fault is still to come into force.
+
+    Who started this process may have been killed since, and the fault undone before this process bore its mark.
+    """
+    entries = Ledger(bed.folder).entries()
+    return any(each.plan.get("key") == key and each.state == "arming" for each in entries)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from airbed.errors import UsageError
 from airbed.faults.model import Fault, Level, Plan
-from airbed.faults.postgres import ask, superuser
+from airbed.faults.postgres import ask, end_sessions, superuser
 
 if TYPE_CHECKING:
     from airbed.bed import Bed
@@ -43,13 +43,14 @@ class PoolShrunk(Fault):
 
     def apply(self, bed: Bed, plan: Plan) -> None:
         """Change the slots."""
-        self._set(bed, self.slots)
+        self._set(bed, self.slots, plan["key"])
 
     def undo(self, bed: Bed, plan: Plan) -> None:
         """Give it back the slots that it had."""
-        self._set(bed, plan["slots"])
+        end_sessions(bed, "metadata", plan["key"])
+        self._set(bed, plan["slots"], plan["key"])
 
-    def _set(self, bed: Bed, slots: int) -> None:
+    def _set(self, bed: Bed, slots: int, name: str) -> None:
         # Not by the API: it may be down for another fault, and it takes the whole pool, description and all.
-        with superuser(bed, "metadata") as session:
+        with superuser(bed, "metadata", name) as session:
             session.execute("UPDATE slot_pool SET slots = %s WHERE pool = %s", [slots, self.pool])

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from airbed.errors import UsageError
 from airbed.faults.model import Fault, Level, Plan
-from airbed.faults.postgres import ask, superuser
+from airbed.faults.postgres import ask, end_sessions, superuser
 
 if TYPE_CHECKING:
     import psycopg
@@ -70,11 +70,12 @@ class RetryClock(Fault):
 
     def apply(self, bed: Bed, plan: Plan) -> None:
         """Let the metadata database set the delay of whoever begins to wait, and of those who do."""
-        with superuser(bed, "metadata") as session, session.transaction():
+        with superuser(bed, "metadata", plan["key"]) as session, session.transaction():
             _execute(session, _SETUP, plan, seconds=self.seconds, dag_id=self.dag_id, task_id=self.task_id)
 
     def undo(self, bed: Bed, plan: Plan) -> None:
         """Give those who wait their own delay back."""
+        end_sessions(bed, "metadata", plan["key"])
         with superuser(bed, "metadata") as session, session.transaction():
             if _is_there(session, plan):
                 _execute(session, _TAKE_BACK, plan)

@@ -29,7 +29,7 @@ class ReadOnly(PostgresFault):
 
     def apply(self, bed: Bed, plan: Plan) -> None:
         """Change the server's setting."""
-        with superuser(bed, self.service) as session:
+        with superuser(bed, self.service, plan["key"]) as session:
             session.execute(f"ALTER SYSTEM SET {_SETTING} = on".encode())
             session.execute("SELECT pg_reload_conf()")
 
@@ -39,6 +39,7 @@ class ReadOnly(PostgresFault):
 
     def undo(self, bed: Bed, plan: Plan) -> None:
         """Take the setting back and wait until a task's session may write."""
+        super().undo(bed, plan)
         with superuser(bed, self.service) as session:
             session.execute(f"ALTER SYSTEM RESET {_SETTING}".encode())
             session.execute("SELECT pg_reload_conf()")
