@@ -76,6 +76,13 @@ def test_a_gate_for_more_than_there_are_is_refused(bed: Any, tmp_path: Path) -> 
     assert problems(bed) == []
 
 
+def test_a_database_that_does_not_answer_does_not_stop_the_engine(bed: Any, tmp_path: Path) -> None:
+    verdict = play(bed, "metadata-pauses", tmp_path)
+    assert verdict.ok, "\n".join(verdict.lines())
+    times = {each["what"]: each["t"] for each in journal(tmp_path, "metadata-pauses")}
+    assert 4 <= times["taken back"] - times["in force"] < 8
+
+
 def test_a_director_that_dies_makes_it_inconclusive(bed: Any, tmp_path: Path) -> None:
     file = tmp_path / "director-dies.yaml"
     text = (SCENARIOS / "held-by-name.yaml").read_text().replace("held-by-name", "director-dies")
@@ -117,7 +124,8 @@ def test_what_a_killed_runner_leaves_is_shown_and_cleared(bed: Any, runner: subp
     assert "postgres" not in airbed(bed, "status").stdout.replace("warehouse", "")
     with bed.database("warehouse") as connection:
         assert connection.execute("SHOW default_transaction_read_only").fetchone() == ("off",)
-        connection.execute("LOCK TABLE warehouse_events.events IN ACCESS EXCLUSIVE MODE NOWAIT")
+        with connection.transaction():
+            connection.execute("LOCK TABLE warehouse_events.events IN ACCESS EXCLUSIVE MODE NOWAIT")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from airbed.clients.rows import Attempt
+from airbed.incidents.glances import within
 from airbed.incidents.steps import RunState
 from airbed.runs.model import RunResult
 from airbed.runs.outcomes import collect
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 Part = tuple[str, int | str]  # such as ("rows", 0)
 METRICS_WITHIN = 10.0
+READ_WITHIN = 60.0  # seconds; a paused database would never answer
 
 
 @dataclass
@@ -65,7 +67,7 @@ class Observer:
             if place in self.seen.read:
                 continue
             try:
-                self.seen.read[place] = read()
+                self.seen.read[place] = within(READ_WITHIN, _named(place), read)
                 self.seen.unreadable.pop(place, None)
             except Exception as error:
                 # Whatever it is, it is told as a difference of the line that asked for it.
@@ -125,6 +127,10 @@ class Observer:
                 for number in tries
             ]
         return "\n".join(texts)
+
+
+def _named(place: Part) -> str:
+    return f"{place[0]} {place[1]}" if place[0] == "run" else f"expect.{place[0]}[{place[1]}]"
 
 
 def _together(states: list[str]) -> str:

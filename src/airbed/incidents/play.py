@@ -14,6 +14,7 @@ from airbed.errors import AirbedError, Unavailable
 from airbed.faults.plane import FaultPlane
 from airbed.faults.platform.scenario_given import gate_prefix
 from airbed.incidents.gates import Gate
+from airbed.incidents.glances import Glances
 from airbed.incidents.references import fault_of
 from airbed.incidents.shield import shielded
 from airbed.incidents.sight import Sight
@@ -73,7 +74,8 @@ class Play:
             for step in (case.faults if faults else [])
         }
         self.played = Played(runs, states)
-        self._sight = Sight(bed, self._plane, runs, states, [step.name for step in case.faults])
+        self._glances = Glances()
+        self._sight = Sight(bed, self._plane, runs, states, [step.name for step in case.faults], self._glances)
 
     def _dag_of(self, index: int) -> str:
         """The DAG of a run; a clear has that of the run it clears."""
@@ -112,7 +114,7 @@ class Play:
         while True:
             moved = self._faults_due() or self._runs_due() or self._faults_over()
             for run in self.played.runs.values():
-                if run.state == "started" and self._sight.due(f"run {run.name}") and run.look(self._bed):
+                if run.state == "started" and run.look(self._bed, self._glances):
                     self._journal.add("run ended", id=run.name, state=run.airflow_state, runs=run.run_ids)
                     moved = True
             if all(run.state == "ended" for run in self.played.runs.values()) and not moved:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airbed.errors import Unavailable
+from airbed.incidents.glances import Glances
 from airbed.incidents.references import step_and_moment
 from airbed.incidents.steps import FaultState, Inconclusive, RunState, instances_in
 
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from airbed.faults.plane import FaultPlane
     from airbed.incidents.gates import Gate
     from airbed.incidents.moments import InState, ServiceState
-
-LOOK = 0.2  # seconds between two looks at the same thing
 
 
 class Sight:
@@ -29,13 +28,14 @@ class Sight:
         runs: Mapping[str, RunState],
         faults: Mapping[str, FaultState],
         steps: Collection[str],
+        glances: Glances,
     ) -> None:
         self._bed = bed
         self._plane = plane
         self._runs = runs
         self._faults = faults
         self._known = {*runs, *steps}
-        self._looked: dict[str, tuple[float, Any]] = {}
+        self._glances = glances
 
     def came(self, each: FaultState) -> bool:
         """Whether the moment of a fault has come; Inconclusive when its gate did not fill in time."""
@@ -79,14 +79,6 @@ class Sight:
         state = self._faults[step].state
         return state == "ended" or (moment != "ended" and state == "started")
 
-    def due(self, what: str) -> bool:
-        """Whether it is time to look at something again; counts as a look."""
-        at, _ = self._looked.get(what, (float("-inf"), None))
-        if time.monotonic() - at < LOOK:
-            return False
-        self._looked[what] = (time.monotonic(), None)
-        return True
-
     def _first_start(self) -> float | None:
         started = [run.clock for run in self._runs.values() if run.clock]
         return min(started) if started else None
@@ -119,7 +111,7 @@ class Sight:
             if wanted.run not in (None, run.name):
                 continue
             for run_id in run.run_ids:
-                rows = self._seen(f"rows of {run_id}", self._instances(run.dag_id, run_id)) or []
+                rows = self._glances.at(f"rows of {run_id}", self._instances(run.dag_id, run_id)) or []
                 count += instances_in(rows, wanted.task, wanted.map_index, wanted.state)
         return count >= wanted.count
 
@@ -127,23 +119,12 @@ class Sight:
         return lambda: self._bed.metadata.instances(dag_id, run_id)
 
     def _service_is(self, wanted: ServiceState) -> bool:
-        rows = self._seen("services", self._bed.substrate.status) or []
+        rows = self._glances.at("services", self._bed.substrate.status) or []
         return any(each.name == wanted.name and each.state == wanted.state for each in rows)
 
     def _fired(self, each: FaultState) -> int | None:
         entry = each.entry
         if entry is None or each.state != "started":
             return each.fired
-        fired: int | None = self._seen(f"fired {each.name}", lambda: self._plane.fired(entry))
+        fired: int | None = self._glances.at(f"fired {each.name}", lambda: self._plane.fired(entry))
         return fired
-
-    def _seen(self, what: str, look: Callable[[], Any]) -> Any:
-        """What was seen at the last look, at most `LOOK` seconds ago; None when it cannot be seen now."""
-        at, value = self._looked.get(what, (float("-inf"), None))
-        if time.monotonic() - at >= LOOK:
-            try:
-                value = look()
-            except Unavailable:
-                value = None
-            self._looked[what] = (time.monotonic(), value)
-        return value

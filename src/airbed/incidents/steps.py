@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from airbed.errors import AirbedError, Unavailable, UsageError
+from airbed.errors import AirbedError, UsageError
 from airbed.runs.trigger import day_interval, ensure_dag_is_ready, start_run
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from airbed.faults.ledger import Entry
     from airbed.faults.model import Fault
     from airbed.incidents.gates import Gate
+    from airbed.incidents.glances import Glances
     from airbed.incidents.schema import FaultStep, Run
 
 State = Literal["waiting", "started", "ended"]
@@ -116,15 +117,12 @@ class RunState:
             self.run_ids = [started.run_id]
         self.state = "started"
 
-    def look(self, bed: Bed) -> bool:
+    def look(self, bed: Bed, glances: Glances) -> bool:
         """Read its state; returns whether it has ended. A database that does not answer now tells nothing."""
-        try:
-            self.airflow_state = self._state(bed)
-        except Unavailable:
-            pass
-        else:
-            if self.airflow_state in ENDED:
-                self.state = "ended"
+        state: str | None = glances.at(f"run {self.name}", lambda: self._state(bed))
+        self.airflow_state = state or self.airflow_state
+        if self.airflow_state in ENDED:
+            self.state = "ended"
         if self.run.watch_for is not None and time.monotonic() - self.clock > self.run.watch_for:
             self.state = "ended"
         return self.state == "ended"

@@ -12,6 +12,7 @@ from airbed.clients.rows import InstanceRow
 from airbed.errors import Unavailable
 from airbed.faults.ledger import Entry
 from airbed.incidents.gates import Gate
+from airbed.incidents.glances import Glances
 from airbed.incidents.moments import Arrived
 from airbed.incidents.schema import FaultStep, Run
 from airbed.incidents.sight import Sight
@@ -49,7 +50,7 @@ def sight(
     )
     plane: Any = SimpleNamespace(fired=lambda entry: fired)
     known = {"run": RunState(Run(dag="d"), "d", ["r"], "started", clock=time.monotonic())} if runs is None else runs
-    return Sight(bed, plane, known, {each.name: each for each in faults}, [each.name for each in faults])
+    return Sight(bed, plane, known, {each.name: each for each in faults}, [each.name for each in faults], Glances())
 
 
 def step(name: str = "a", *, when: Any = "start", until: Any = "end", **state: Any) -> FaultState:
@@ -118,7 +119,7 @@ def test_after_a_run(after: str, state: Any, came: bool) -> None:
 
 
 def test_a_step_that_is_not_played_holds_nobody_up() -> None:
-    looking = Sight(SimpleNamespace(), SimpleNamespace(), {}, {}, ["storm"])  # type: ignore[arg-type]
+    looking = Sight(SimpleNamespace(), SimpleNamespace(), {}, {}, ["storm"], Glances())  # type: ignore[arg-type]
     assert looking.reached("storm")
 
 
