@@ -44,7 +44,8 @@ def _of_fault(state: FaultState, bad: Iterable[Attempt], director: Iterable[Mapp
             if each["kind"] == "fired" and each["rule"] == _rule(state)
         }
         return sum((*_place(each), each.try_number) in hit for each in bad)
-    begin, end = state.in_force, state.undone
+    # A try may end by a fault that is still being confirmed.
+    begin, end = state.applied or state.in_force, state.undone
     return sum((end is None or each.start_date <= end) and _ended_after(each, begin) for each in bad)
 
 

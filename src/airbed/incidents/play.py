@@ -196,6 +196,7 @@ class Play:
 
     def _apply(self, each: FaultState) -> None:
         self._journal.add("moment came", id=each.name, arrived=each.gate.names() if each.gate else None)
+        each.applied = datetime.now(UTC)
         if each.fault is not None:
             try:
                 each.entry = self._plane.inject(each.fault)

@@ -40,7 +40,8 @@ class FaultState:
     """One fault of a case. `fault` None: it was left out, and its step goes by without it. `gate` is of its `when`,
     `end_gate` of its `until`.
 
-    `in_force` and `undone` are its times; `clock` is when it came into force, in seconds of this process's clock.
+    `applied` is when its application began, `in_force` when a client was seen to meet it, `undone` when it was gone;
+    `clock` is when it came into force, in seconds of this process's clock.
     `fired` is how often it hit something (None: not countable).
     """
 
@@ -50,6 +51,7 @@ class FaultState:
     end_gate: Gate | None = None
     state: State = "waiting"
     entry: Entry | None = None
+    applied: datetime | None = None
     in_force: datetime | None = None
     undone: datetime | None = None
     clock: float = 0.0

@@ -59,6 +59,10 @@ def test_tries_that_end_badly_while_a_fault_is_in_force_are_its_effect(tried: At
     assert effects({"down": state()}, Seen(attempts=[tried])) == {"down": count}
 
 
+def test_a_try_that_ends_while_the_fault_is_confirmed_is_its_effect() -> None:
+    assert effects({"down": state(applied=at(7))}, Seen(attempts=[attempt(0, 5, 9)])) == {"down": 1}
+
+
 def test_a_fault_that_was_left_out_has_no_effect() -> None:
     left_out = state()
     left_out.fault = None
