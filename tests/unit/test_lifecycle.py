@@ -7,6 +7,7 @@ import secrets
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -48,7 +49,13 @@ def make_bed(settings: Settings, state: str = "up", **ports: int) -> BedFiles:
 
 def stray(files: BedFiles, mark: str) -> subprocess.Popen[bytes]:
     environment = {processes.MARK: mark, processes.SERVICE: "s3", processes.FOLDER: str(files.folder)}
-    return subprocess.Popen(["/bin/sleep", "60"], env=environment, start_new_session=True)
+    process = subprocess.Popen(["/bin/sleep", "60"], env=environment, start_new_session=True)
+    # The kernel shows the environment a moment after the program was started.
+    deadline = time.monotonic() + 10
+    while process.pid not in processes.of_bed(mark):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return process
 
 
 def test_down_of_an_unknown_bed_says_so(settings: Settings, say: Callable[[str], None]) -> None:
