@@ -113,15 +113,14 @@ def test_a_share_of_the_keys_is_the_same_for_a_seed(bed: Any, s3: Any, faults: A
 
 
 def test_latency(bed: Any, s3: Any, faults: Any) -> None:
-    get(s3)
-    with faults.injected("s3.latency", key=PREFIX + "a", seconds=0.5):
-        for name, least, most in (("a", 0.5, 5.0), ("b", 0.0, 0.5)):
+    with faults.injected("s3.latency", key=PREFIX + "a", seconds=1.5):
+        for name, least, most in (("a", 1.5, 10.0), ("b", 0.0, 1.5)):
             begin = time.monotonic()
             assert get(s3, name) == BODY
             assert least <= time.monotonic() - begin < most
     begin = time.monotonic()
     assert is_as_it_was(bed, s3)
-    assert time.monotonic() - begin < 0.5
+    assert time.monotonic() - begin < 1.5
 
 
 def test_reset(bed: Any, s3: Any, faults: Any) -> None:
@@ -171,7 +170,7 @@ def test_throttle(bed: Any, s3: Any, faults: Any) -> None:
         for ask in (lambda: get(s3), lambda: put(s3, "d")):
             begin = time.monotonic()
             ask()
-            assert 0.4 <= time.monotonic() - begin < 5
+            assert 0.4 <= time.monotonic() - begin < 10
     assert get(bed.s3, "d") == BODY
     assert is_as_it_was(bed, s3)
 
