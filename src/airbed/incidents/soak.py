@@ -14,9 +14,10 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from airbed.bed import Bed
 from airbed.cli.common import console, output, progress_lines
@@ -51,6 +52,11 @@ class Row:
     def ok(self) -> bool:
         """Whether every play came out the same, as expected."""
         return set(self.words) == {"as expected"} and len(self.digests) == 1
+
+    def as_json(self) -> dict[str, Any]:
+        """All fields, and `ok`."""
+        counted = {"words": dict(self.words), "digests": dict(self.digests)}
+        return {"ok": self.ok, **vars(self), **counted}
 
 
 def soak(bed: Bed, scenarios: Sequence[tuple[Scenario, Path]], times: int, processes: int, out: Path) -> Iterator[Row]:
@@ -132,7 +138,7 @@ def _run(options: argparse.Namespace) -> int:
         for row in soak(bed, scenarios, options.times, options.busy, options.out):
             rows.append(row)
             REPORT.parent.mkdir(parents=True, exist_ok=True)
-            REPORT.write_text(json.dumps([asdict(each) for each in rows], indent=1))
+            REPORT.write_text(json.dumps([each.as_json() for each in rows], indent=1))
     finally:
         if not options.name:
             down(settings, BED, progress_lines())
