@@ -1,6 +1,6 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status test test-unit test-e2e lint format doctor soak soak-kill bench kubernetes clean
+.PHONY: help setup demo up down status test test-unit test-e2e test-incidents lint format doctor soak soak-kill bench kubernetes clean
 
 VENV := .venv
 AIRBED := $(VENV)/bin/airbed
@@ -32,9 +32,16 @@ test: lint test-unit test-e2e ## lint, types, unit tests, integration tests on b
 test-unit: $(READY) ## unit tests: no services, seconds
 	@$(VENV)/bin/pytest tests/unit -q
 
+E2E := $(VENV)/bin/pytest -q -n $(N) --dist loadfile --no-loadscope-reorder
+INCIDENTS := tests/integration/incidents tests/integration/test_incidents.py
+
 test-e2e: $(READY) ## integration tests, N workers (N=2), each with a bed of its own; JUnit XML in reports/
 	@mkdir -p reports
-	@$(VENV)/bin/pytest tests/integration -q -n $(N) --dist loadfile --no-loadscope-reorder --junit-xml=reports/integration.xml
+	@$(E2E) tests/integration $(INCIDENTS:%=--ignore=%) --junit-xml=reports/integration.xml
+
+test-incidents: $(READY) ## every incident as its file says, and otherwise without its fault
+	@mkdir -p reports
+	@$(E2E) $(INCIDENTS) --junit-xml=reports/incidents.xml
 
 lint: $(READY) ## ruff and mypy
 	@$(VENV)/bin/ruff check .
