@@ -38,7 +38,7 @@ _BUSY = "import os\nparent = os.getppid()\nwhile os.getppid() == parent:\n    su
 
 @dataclass
 class Row:
-    """One case. `words` and `digests` by how often they came; seconds of each play with faults."""
+    """One case. `words` and `digests` by how often they came; seconds of each play, the first with its control run."""
 
     incident: str
     case: str
