@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from airbed.incidents.load import load
+from airbed.incidents.load import load, parse
 
 FOLDER = Path(__file__).parent / "incidents"
 FILES = sorted(FOLDER.glob("*.yaml"))
@@ -66,6 +66,19 @@ def test_every_incident_is_listed() -> None:
     command = [sys.executable, "-m", "airbed", "incident", "list", "--json"]
     listed = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
     assert {each["name"]: each["cases"] for each in listed} == {file.stem: list(load(file).cases) for file in FILES}
+
+
+def test_the_example_of_the_docs_is_a_scenario(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs/incidents.md").read_text()
+    text = page.partition("```yaml\n")[2].partition("```")[0]
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags/nightly_load.py").touch()
+    assert list(parse(text, tmp_path / "nightly-load-meets-restart.yaml").cases) == ["without_retries", "with_retries"]
+
+
+def test_every_incident_is_in_the_table_of_the_docs() -> None:
+    page = (Path(__file__).parents[2] / "docs/incidents.md").read_text()
+    assert [name for name in sorted(FIRST) if f"| {name} |" not in page] == []
 
 
 @pytest.mark.parametrize(("file", "case", "fault"), list(faults()))
