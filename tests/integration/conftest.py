@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+# Scenario files that test_scenario_engine.py plays in its own ways: one of them never ends.
+collect_ignore = ["scenarios"]
+
 
 @pytest.fixture
 def new_day(request: pytest.FixtureRequest, bed: Any) -> Callable[[], date]:

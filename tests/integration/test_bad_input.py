@@ -149,7 +149,7 @@ def test_no_go_and_no_built_kubernetes(settings, dags, monkeypatch):
 def test_a_port_taken_by_someone_else_is_named(settings, dags):
     files = BedFiles(settings, "x")
     lifecycle.layout.prepare_roots(settings)
-    lifecycle._create(settings, files, Request("x", dags=[dags], kubernetes=False))
+    lifecycle._create(settings, files, Request("x", dags=[dags], kubernetes=False), lambda line: None)
     spec = files.read_spec()
     spec.state = "stopped"
     files.write_spec(spec)
@@ -177,7 +177,7 @@ def test_the_lock_file_of_a_dead_process_holds_nobody_up(settings, dags, monkeyp
     process.wait()
     assert files.lock.exists()
     lines: list[str] = []
-    with lifecycle._locked(files, lines.append):
+    with lifecycle.locked(files, lines.append):
         pass
     assert lines == []
 

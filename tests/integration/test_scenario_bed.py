@@ -91,7 +91,7 @@ def test_what_is_no_setting_is_refused(bed: Bed) -> None:
 
 def test_a_scenario_brings_a_dag_of_its_own(bed: Bed, run_dag: Any) -> None:
     file = bed.files.scenario_dags / "scenario_extra.py"
-    assert list(bed.files.scenario_dags.iterdir()) == []
+    assert list(bed.files.scenario_dags.glob("*.py")) == []
     file.write_text(DAG)
     try:
         _until(lambda: "scenario_extra" in bed.metadata.dag_ids())
