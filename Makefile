@@ -30,7 +30,7 @@ status: $(READY) ## show every service of the bed
 test: lint test-unit test-e2e ## lint, types, unit tests, integration tests on beds of their own
 
 test-unit: $(READY) ## unit tests: no services, seconds
-	@$(VENV)/bin/pytest tests/unit -q
+	@$(VENV)/bin/pytest tests/unit -q -n $(N)
 
 E2E := $(VENV)/bin/pytest -q -n $(N) --dist loadfile --no-loadscope-reorder
 INCIDENTS := tests/integration/incidents tests/integration/test_incidents.py
