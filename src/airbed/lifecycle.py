@@ -275,6 +275,9 @@ def _remove(files: BedFiles, progress: Progress) -> tuple[int, int, list[int]]:
     except Unavailable as error:
         if files.exists():
             progress(f"{error}: its processes are found by their folder")
+        for mark in marks:
+            for pid in processes.of_bed(mark, "s3"):
+                sockets |= object_store.ports_in(processes.command_of(pid))
     ended = sum(EmbeddedSubstrate.sweep_mark(mark, files.name) for mark in marks)
     object_store.remove_sockets(sockets)
     # None of the bed's processes is left: a port that stays taken went to another program while the bed was stopped.

@@ -240,3 +240,5 @@ def test_down_finds_a_bed_whose_folder_was_deleted(bed: Bed) -> None:
     assert not processes.of_bed(bed.spec.mark)
     assert not bed.folder.exists()
     assert still_taken(bed.spec.ports.values()) == []
+    ports = {str(port) for port in bed.spec.ports.values()}
+    assert [each for each in Path("/tmp").glob("seaweedfs-*.sock") if each.stem.rsplit("-", 1)[1] in ports] == []

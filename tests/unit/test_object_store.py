@@ -22,3 +22,10 @@ def test_only_the_sockets_of_the_beds_own_ports_are_removed(tmp_path: Path) -> N
 
     assert removed == 2
     assert sorted(tmp_path.iterdir()) == sorted(others)
+
+
+def test_the_ports_of_a_bed_without_a_record_stand_in_the_command_line_of_its_s3() -> None:
+    assigned = {purpose: 15000 + number for number, purpose in enumerate(object_store.PORTS)}
+    command = " ".join(object_store._seaweedfs(assigned, Path("/data")))
+
+    assert object_store.ports_in(command) == assigned

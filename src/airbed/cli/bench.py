@@ -71,8 +71,8 @@ def _print(report: Report, missing: bool) -> None:
     for service, megabytes in report.memory.items():
         table.add_row(f"  {service}", f"{megabytes:.0f} MB", "")
     if report.kubernetes_seconds is not None:
-        table.add_row("Kubernetes added", f"{report.kubernetes_seconds:.1f} s", "")
-        table.add_row("memory with Kubernetes", f"{sum(report.kubernetes_memory.values()):.0f} MB", "1800 MB")
+        table.add_row("warm up with Kubernetes", f"{report.kubernetes_seconds:.1f} s", "")
+        table.add_row("memory with Kubernetes, idle", f"{sum(report.kubernetes_memory.values()):.0f} MB", "1800 MB")
     output.print(table)
     output.print(f"{report.cpus} cores, load {report.load:.1f} before the start")
     if missing:

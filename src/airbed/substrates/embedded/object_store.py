@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import socket
 import sys
@@ -56,6 +57,14 @@ def remove_sockets(ports: Mapping[str, int], folder: Path = Path("/tmp")) -> int
             path.unlink()
             removed += 1
     return removed
+
+
+def ports_in(command: str) -> dict[str, int]:
+    """The ports by purpose in the command line of a SeaweedFS, for a bed whose own record of them is lost."""
+    return {
+        ("s3" if part == "s3" else f"s3-{part}") + ("-grpc" if grpc else ""): int(port)
+        for part, grpc, port in re.findall(r"-(\w+)\.port(\.grpc)?=([1-9][0-9]*)", command)
+    }
 
 
 def ensure_buckets(endpoint: S3Endpoint) -> bool:

@@ -75,6 +75,11 @@ def _read(pid: int) -> Process | None:
     return Process(pid, fields, *_from_title(_content(pid, "cmdline")), None)
 
 
+def command_of(pid: int) -> str:
+    """The command line of a process, its words separated by blanks; empty when it is gone or may not be read."""
+    return _content(pid, "cmdline").replace(b"\0", b" ").decode(errors="replace")
+
+
 def _content(pid: int, name: str) -> bytes:
     """A file of a process; empty when it is gone or may not be read."""
     try:
