@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from airbed.clients.director import DirectorClient
     from airbed.clients.metadata import Metadata
     from airbed.clients.toxiproxy import ToxiproxyClient
-    from airbed.substrates.embedded.substrate import EmbeddedSubstrate
+    from airbed.substrates.base import Substrate
 
 
 class Bed:
@@ -49,19 +49,19 @@ class Bed:
         return self.files.folder
 
     @cached_property
-    def substrate(self) -> EmbeddedSubstrate:
+    def substrate(self) -> Substrate:
         """How the bed's services exist: stop, start, restart, kill, pause, unpause them."""
-        from airbed.substrates.embedded.substrate import EmbeddedSubstrate
+        from airbed.substrates.registry import beds_on
 
-        return EmbeddedSubstrate(self.settings, self.files, self.spec, self.endpoints)
+        return beds_on(self.spec.substrate).open_bed(self.settings, self.files, self.spec, self.endpoints)
 
     def database(self, service: str) -> psycopg.Connection[Any]:
         """A new superuser connection (autocommit) to a database, such as `shard-0` or `warehouse`; close it."""
-        from airbed.substrates.embedded import postgres
+        from airbed.clients.postgres import connect
 
         if service not in DATABASE_SERVICES:
             raise UsageError(f"there is no database '{service}'; there are: {', '.join(DATABASE_SERVICES)}")
-        return postgres.connect(self.endpoints.databases[service])
+        return connect(self.endpoints.databases[service])
 
     @cached_property
     def s3(self) -> Any:

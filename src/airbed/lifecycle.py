@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import time
@@ -19,10 +20,10 @@ from airbed.faults.recovery import recover, recover_what_can_be
 from airbed.request import Request
 from airbed.settings import Settings
 from airbed.spec import BedFiles, BedSpec, bed_names
-from airbed.substrates.embedded import layout, object_store, overlay, processes
-from airbed.substrates.embedded.ports import still_taken
-from airbed.substrates.embedded.substrate import EmbeddedSubstrate
-from airbed.topology import KUBERNETES_SERVICES, POOLS
+from airbed.substrates.base import Beds, Removed
+from airbed.substrates.registry import EMBEDDED, all_beds, beds_on
+from airbed.substrates.shared import prepare_roots
+from airbed.topology import POOLS
 from airbed.userdags import ensure_input_is_valid, notices, of_bed, wants_kubernetes
 
 Progress = Callable[[str], None]
@@ -63,21 +64,20 @@ def up(settings: Settings, request: Request, progress: Progress) -> tuple[Bed, C
     for folder in (settings.state, settings.cache):
         ensure_writable(folder)
     _ensure_disk_has_room(settings)
-    if request.kubernetes:
-        _ensure_kubernetes_can_be(settings)
-    layout.prepare_roots(settings)
+    beds = beds_on(_substrate(files, request))
+    beds.ensure_possible(settings, request)
+    prepare_roots(settings)
     start = time.monotonic()
     for line in notices(request):
         progress(line)
-    if request.project:
-        overlay.ensure_overlay(settings, Path(request.project) / "requirements.txt", progress)
+    beds.prepare(settings, request, progress)
     with locked(files, progress):
         spec = _existing(settings, files, request, progress)
         if spec is not None:
             came = _again(settings, files, spec, progress)
         else:
             progress(f"creating bed '{request.name}'")
-            _create(settings, files, request, progress)
+            _create(beds, settings, files, request, progress)
             came = Came("created", 0, _bring_up(settings, files, progress))
         bed = Bed(settings, files)
         if not bed.spec.kubernetes and _wants_kubernetes(bed, request):
@@ -134,30 +134,27 @@ def _existing(settings: Settings, files: BedFiles, request: Request, progress: P
     return spec
 
 
-def _create(settings: Settings, files: BedFiles, request: Request, progress: Progress) -> None:
+def _substrate(files: BedFiles, request: Request) -> str:
+    """What the bed is on: as asked for, else what it is on already, else the embedded substrate."""
+    if request.substrate is not None:
+        return request.substrate
+    with contextlib.suppress(Unavailable):
+        return files.read_spec().substrate
+    return EMBEDDED
+
+
+def _create(beds: Beds, settings: Settings, files: BedFiles, request: Request, progress: Progress) -> None:
     spec = BedSpec(name=request.name, **request.said())  # type: ignore[arg-type]
     if request.time_scale is None and not (request.dags or request.project):
         spec.time_scale = 100
-    spec.kubernetes = _wants(request, spec) and _kubernetes_is_built(settings)
-    spec.tcp_faults = _toxiproxy_can_be(settings, progress)
-    layout.make_folders(files)
+    spec.kubernetes = _wants(request, spec) and beds.has_kubernetes(settings)
+    spec.tcp_faults = beds.can_break_tcp(settings, progress)
+    beds.make_folders(files)
     # Two beds that start at once must not be given the same ports.
     with FileLock(settings.beds / ".ports.lock", timeout=30):
-        spec.ports = layout.allocate_ports(settings, spec)
+        spec.ports = beds.allocate_ports(settings, spec)
         files.write_spec(spec)
-    files.write_endpoints(layout.make_endpoints(spec, files))
-
-
-def _toxiproxy_can_be(settings: Settings, progress: Progress) -> bool:
-    """Whether the bed gets Toxiproxy, which is built when it is missing. All but TCP faults works without."""
-    from airbed.toxiproxy import build
-
-    try:
-        build.build(settings, progress)
-    except Unavailable as error:
-        progress(f"tasks reach services directly, and tcp.* faults are refused on this bed: {error}")
-        return False
-    return True
+    files.write_endpoints(beds.make_endpoints(spec, files))
 
 
 def _bring_up(settings: Settings, files: BedFiles, progress: Progress) -> dict[str, float]:
@@ -189,34 +186,17 @@ def _wants(request: Request, spec: BedSpec) -> bool:
 
 
 def _wants_kubernetes(bed: Bed, request: Request) -> bool:
-    from airbed.kubernetes import build
-
     if not _wants(request, bed.spec):
         return False
-    return _kubernetes_is_built(bed.settings) or build.can_build(bed.settings)[0]
-
-
-def _ensure_kubernetes_can_be(settings: Settings) -> None:
-    """Raise Unavailable when Kubernetes was asked for, is not built, and cannot be: before anything is started."""
-    from airbed.kubernetes import build
-
-    possible, why_not = build.can_build(settings)
-    if not possible and not _kubernetes_is_built(settings):
-        raise Unavailable(f"{why_not}; without --with kubernetes everything but multi_region_deploy runs")
-
-
-def _kubernetes_is_built(settings: Settings) -> bool:
-    from airbed.kubernetes import build
-
-    return build.tools(settings) is not None
+    beds = beds_on(bed.spec.substrate)
+    return beds.has_kubernetes(bed.settings) or beds.can_have_kubernetes(bed.settings)[0]
 
 
 def _add_kubernetes(bed: Bed, progress: Progress) -> None:
-    from airbed.kubernetes import build
-
-    build.build(bed.settings, progress)
+    beds_on(bed.spec.substrate).build_kubernetes(bed.settings, progress)
+    before = set(bed.substrate.services)
     bed.spec.kubernetes = True
-    bed.substrate.add(KUBERNETES_SERVICES, progress)
+    bed.substrate.add([each for each in bed.substrate.services if each not in before], progress)
     bed.files.write_spec(bed.spec)
 
 
@@ -246,49 +226,40 @@ def down(settings: Settings, name: str, progress: Progress) -> Gone:
         files.read_spec()
     start = time.monotonic()
     with locked(files, progress):
-        ended, free, taken = _remove(files, progress)
+        gone = _remove(files, progress)
         # Whoever waits for the lock notices that its file is another one now.
         files.lock.unlink(missing_ok=True)
-    return Gone(name, ended, free, taken, str(files.folder), time.monotonic() - start)
+    return Gone(name, gone.ended, gone.free, gone.taken, str(files.folder), time.monotonic() - start)
 
 
 def every_name(settings: Settings) -> list[str]:
     """All that `down` can take down: beds, half-made ones, and those whose folder is gone while processes live."""
     folders = [each.name for each in settings.beds.iterdir() if each.is_dir()] if settings.beds.is_dir() else []
-    strays = [Path(each) for each in processes.marks_by_folder()]
-    return sorted({*folders, *(each.name for each in strays if each.parent == settings.beds)})
+    return sorted({*folders, *(name for kind in all_beds() for name in kind.strays(settings))})
 
 
 def _marks(files: BedFiles) -> set[str]:
-    """The marks of living processes that belong to a bed's folder, whatever became of the folder."""
-    return processes.marks_by_folder().get(str(files.folder), set())
+    """The marks of what lives and belongs to a bed's folder, whatever became of the folder."""
+    return {mark for kind in all_beds() for mark in kind.marks_of(files)}
 
 
-def _remove(files: BedFiles, progress: Progress) -> tuple[int, int, list[int]]:
-    """End and delete; returns how many processes were ended, how many ports are free, and the ports that are not."""
-    marks, ports, sockets = _marks(files), set[int](), dict[str, int]()
+def _remove(files: BedFiles, progress: Progress) -> Removed:
+    """End and delete; a bed of which nothing tells what it was on is looked for everywhere."""
+    ports: dict[str, int] = {}
+    own: set[str] = set()
+    kinds = list(all_beds())
     try:
         spec = files.read_spec()
-        marks.add(spec.mark)
-        ports = set(spec.ports.values())
-        sockets = spec.ports
+        own, ports, kinds = {spec.mark}, spec.ports, [beds_on(spec.substrate)]
     except Unavailable as error:
         if files.exists():
             progress(f"{error}: its processes are found by their folder")
-        for mark in marks:
-            for pid in processes.of_bed(mark, "s3"):
-                sockets |= object_store.ports_in(processes.command_of(pid))
-    ended = sum(EmbeddedSubstrate.sweep_mark(mark, files.name) for mark in marks)
-    object_store.remove_sockets(sockets)
-    # None of the bed's processes is left: a port that stays taken went to another program while the bed was stopped.
-    taken = still_taken(ports)
-    if taken:
-        progress(f"ports {taken} of bed '{files.name}' are used by a program that is not of the bed")
+    gone = [kind.remove(files, own | kind.marks_of(files), ports, progress) for kind in kinds]
     # First what makes it a bed: a deletion that is interrupted leaves no bed with half of its data.
     files.spec.unlink(missing_ok=True)
     if files.folder.exists():
         shutil.rmtree(files.folder)
-    return ended, len(ports) - len(taken), taken
+    return Removed(sum(each.ended for each in gone), gone[0].free, gone[0].taken)
 
 
 def beds(settings: Settings) -> list[BedSpec]:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class Request:
     """What `airbed up` was asked for. None: not said, so an existing bed keeps what it has.
 
-    `kubernetes` None means: with it for the six patterns, for other DAGs only if one names a Kubernetes connection.
+    `substrate` is a name of `substrates.registry`. `kubernetes` None means: with it for the six patterns, for other
+    DAGs only if one names a Kubernetes connection.
     """
 
     name: str
@@ -21,6 +22,7 @@ class Request:
     time_scale: float | None = None
     schedules: bool | None = None
     allow_external: list[str] | None = None
+    substrate: str | None = None
 
     def said(self) -> dict[str, object]:
         """The options that were given, without the name and Kubernetes."""

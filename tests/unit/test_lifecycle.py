@@ -110,7 +110,7 @@ def test_down_ends_processes_whose_folder_is_gone(settings: Settings, say: Calla
 def test_down_is_not_held_up_by_a_port_that_went_to_someone_else(
     settings: Settings, say: Callable[[str], None], lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lifecycle, "still_taken", partial(still_taken, timeout=0))
+    monkeypatch.setattr("airbed.substrates.embedded.beds.still_taken", partial(still_taken, timeout=0))
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()

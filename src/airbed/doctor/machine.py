@@ -108,7 +108,7 @@ def _account(number: int) -> str:
 def ports(settings: Settings) -> Finding:
     """Whether a new bed finds free loopback ports."""
     from airbed.substrates.embedded import ports as loopback
-    from airbed.substrates.embedded.layout import ports_of_other_beds
+    from airbed.substrates.shared import ports_of_other_beds
 
     try:
         loopback.allocate([str(number) for number in range(40)], ports_of_other_beds(settings, ""))

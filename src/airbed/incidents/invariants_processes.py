@@ -5,10 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
-
-from airbed.substrates.embedded import processes
 
 if TYPE_CHECKING:
     from airbed.bed import Bed
@@ -33,17 +30,11 @@ def orphans(bed: Bed, seen: Seen) -> Iterator[str]:
 
 def _without_instance(bed: Bed) -> dict[int, str]:
     """Task processes by pid whose try is not a running one."""
-    working = {pid: found[1] for pid in processes.of_bed(bed.spec.mark) if (found := _TITLE.match(_command(pid)))}
+    commands = bed.substrate.task_processes().items()
+    working = {pid: found[1] for pid, command in commands if (found := _TITLE.match(command))}
     if not working:
         return {}
     with bed.database("metadata") as connection:
         rows = connection.execute("SELECT id::text FROM task_instance WHERE state IN ('running', 'restarting')")
         running = {str(row[0]) for row in rows.fetchall()}
     return {pid: try_id for pid, try_id in working.items() if try_id not in running}
-
-
-def _command(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-    except OSError:
-        return ""

@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from airbed.clients.postgres import connect
 from airbed.endpoints import Endpoints, PostgresEndpoint, airflow_connections
 from airbed.errors import Unavailable
 from airbed.settings import Resources
 from airbed.spec import BedFiles, BedSpec, write_private
-from airbed.substrates.embedded import postgres
 from airbed.substrates.embedded.program import Program
 from airbed.topology import AIRFLOW_SERVICES, METADATA, XCOM_PATH, XCOM_THRESHOLD_BYTES
 
@@ -215,7 +215,7 @@ def _ready(service: str, endpoints: Endpoints, *, warm: bool) -> Callable[[], bo
     def others() -> bool:
         # Not the API's word, which comes seconds later. A heartbeat from before now may be that of a dead predecessor.
         # A login costs more than the question, so it is asked a few times on one connection.
-        with postgres.connect(endpoints.databases[METADATA.service]) as connection:
+        with connect(endpoints.databases[METADATA.service]) as connection:
             for _ in range(8):
                 if connection.execute(
                     "SELECT 1 FROM job WHERE job_type = %s AND state = 'running' AND latest_heartbeat >= %s",

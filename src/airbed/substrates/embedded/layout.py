@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import secrets
-import stat
-from pathlib import Path
 
 from airbed.endpoints import (
     Address,
@@ -17,24 +14,13 @@ from airbed.endpoints import (
     RegionEndpoint,
     S3Endpoint,
 )
-from airbed.errors import Unavailable
 from airbed.settings import Settings
-from airbed.spec import BedFiles, BedSpec, bed_names
+from airbed.spec import BedFiles, BedSpec
 from airbed.substrates.embedded import airflow, object_store, ports, postgres, toxiproxy
+from airbed.substrates.shared import LOOPBACK, password, ports_of_other_beds, prepare_roots
 from airbed.topology import DATABASE_SERVICES, DATABASES, REGIONS, S3_WAY
 
-LOOPBACK = "127.0.0.1"
-
-
-def ports_of_other_beds(settings: Settings, name: str) -> set[int]:
-    """All ports that this user's other beds were given, whether they run or not."""
-    found: set[int] = set()
-    for other in bed_names(settings):
-        # A bed that cannot be read, or is being deleted, has told nobody its ports: only a probe protects those.
-        with contextlib.suppress(Unavailable, FileNotFoundError):
-            if other != name:
-                found.update(BedFiles(settings, other).read_spec().ports.values())
-    return found
+__all__ = ["LOOPBACK", "allocate_ports", "make_endpoints", "make_folders", "prepare_roots"]
 
 
 def allocate_ports(settings: Settings, spec: BedSpec) -> dict[str, int]:
@@ -77,9 +63,9 @@ def make_endpoints(spec: BedSpec, files: BedFiles) -> Endpoints:
                 task=local(task(database.service)),
                 database=database.database,
                 user=database.user,
-                password=_password(),
+                password=password(),
                 admin_user=postgres.ADMIN,
-                admin_password=_password(),
+                admin_password=password(),
             )
             for database in DATABASES
         },
@@ -87,13 +73,13 @@ def make_endpoints(spec: BedSpec, files: BedFiles) -> Endpoints:
             direct=url("s3"),
             task=url(toxiproxy.port_of("s3") if spec.tcp_faults else S3_WAY),
             access_key=f"AB{secrets.token_hex(9).upper()}",
-            secret_key=_password(),
+            secret_key=password(),
         ),
         airflow=AirflowEndpoint(
-            url=url("api-server"), user=airflow.ADMIN, password=_password(), task_url=url(task("api-server"))
+            url=url("api-server"), user=airflow.ADMIN, password=password(), task_url=url(task("api-server"))
         ),
         director=DirectorEndpoint(
-            url=url("director"), task_url=url("director"), token=_password(), statsd=local("statsd")
+            url=url("director"), task_url=url("director"), token=password(), statsd=local("statsd")
         ),
         kubernetes=KubernetesEndpoint(
             direct=url("kube-apiserver", "https"),
@@ -118,23 +104,3 @@ def make_folders(files: BedFiles) -> None:
     for folder in (files.logs, files.airflow, files.home, files.s3, files.director, files.toxiproxy, files.kubernetes):
         folder.mkdir(exist_ok=True)
         folder.chmod(0o700)
-
-
-def prepare_roots(settings: Settings) -> None:
-    """The state and cache folders themselves."""
-    for folder in (settings.state, settings.beds, settings.cache):
-        _make_passable(folder)
-
-
-def _make_passable(folder: Path) -> None:
-    if not folder.is_dir():
-        folder.mkdir(parents=True)
-        folder.chmod(0o711)
-    # A folder that was there may be used by others too: nothing is taken from anybody.
-    mode = stat.S_IMODE(folder.stat().st_mode)
-    if mode & 0o111 != 0o111:
-        folder.chmod(mode | 0o111)
-
-
-def _password() -> str:
-    return secrets.token_urlsafe(18)

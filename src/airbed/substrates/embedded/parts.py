@@ -7,6 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from airbed.clients.postgres import accepts
 from airbed.endpoints import Endpoints
 from airbed.settings import Settings
 from airbed.spec import BedFiles, BedSpec, write_private
@@ -158,7 +159,7 @@ def _database(
         partial.rename(data)
 
     def ready() -> bool:
-        return postgres.accepts(endpoint) or postgres.accepts(endpoint, origin.password)
+        return accepts(endpoint) or accepts(endpoint, origin.password)
 
     return postgres.program(
         database,

@@ -16,6 +16,7 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airbed.clients.postgres import accepts, connect
 from airbed.endpoints import PostgresEndpoint
 from airbed.errors import Unavailable
 from airbed.settings import Settings
@@ -191,34 +192,6 @@ def command(bin_folder: Path, data: Path, port: int, title: str) -> list[str]:
     """The command line of one server, in the foreground; `title` is `processes.server_title` of its bed and service."""
     options = [f"--{key}={value}" for key, value in {**FAST, "cluster_name": title}.items()]
     return [str(bin_folder / "postgres"), "-D", str(data), "-p", str(port), *options]
-
-
-def connect(
-    endpoint: PostgresEndpoint, database: str | None = None, password: str | None = None
-) -> psycopg.Connection[Any]:
-    """Log in as superuser, autocommit; `database` is the endpoint's unless given."""
-    import psycopg
-
-    return psycopg.connect(
-        host=endpoint.direct.host,
-        port=endpoint.direct.port,
-        user=endpoint.admin_user,
-        password=password or endpoint.admin_password,
-        dbname=database or endpoint.database,
-        autocommit=True,
-        connect_timeout=5,
-    )
-
-
-def accepts(endpoint: PostgresEndpoint, password: str | None = None) -> bool:
-    """Whether the server lets the superuser in."""
-    import psycopg
-
-    try:
-        with connect(endpoint, "postgres", password):
-            return True
-    except psycopg.OperationalError:
-        return False
 
 
 def furnish(database: Database, endpoint: PostgresEndpoint, template_password: str, schema: str | None) -> None:

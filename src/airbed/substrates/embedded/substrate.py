@@ -203,6 +203,10 @@ class EmbeddedSubstrate:
         self._ensure_known(service)
         return next(each.state for each in self.status() if each.name == service)
 
+    def task_processes(self) -> dict[int, str]:
+        """The command lines of the bed's processes, by pid."""
+        return {pid: trees.command_line(pid) for pid in processes.of_bed(self._spec.mark)}
+
     def start_of(self, pid: int, title: str) -> int | None:
         """When a process of the bed started, for the verbs on its tree; None when it is not there, or not that one."""
         return trees.start_of(self._spec.mark, pid, title)

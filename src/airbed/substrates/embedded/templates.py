@@ -15,6 +15,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from airbed.clients.postgres import accepts
 from airbed.endpoints import Address, PostgresEndpoint
 from airbed.errors import Unavailable
 from airbed.settings import Settings
@@ -130,7 +131,7 @@ def _migrate(
     )
     try:
         deadline = time.monotonic() + 30
-        while not postgres.accepts(endpoint, old_password):
+        while not accepts(endpoint, old_password):
             if server.poll() is not None or time.monotonic() > deadline:
                 raise Unavailable(f"Postgres for the database template did not start: {log.read_text()[-300:].strip()}")
             time.sleep(0.02)

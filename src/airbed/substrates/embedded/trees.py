@@ -17,7 +17,7 @@ def start_of(mark: str, pid: int, title: str) -> int | None:
     `title` is a part of its command line: a pid alone may have gone to another process.
     """
     found = processes.processes().get(pid)
-    if found is None or found.mark != mark or title.encode() not in _command_line(pid):
+    if found is None or found.mark != mark or title not in command_line(pid):
         return None
     return found.start
 
@@ -79,8 +79,9 @@ def _signal_until(mark: str, pid: int, start: int, number: int, *, frozen: bool)
         time.sleep(0.01)
 
 
-def _command_line(pid: int) -> bytes:
+def command_line(pid: int) -> str:
+    """The words of a process' command, parted by spaces; empty when it is gone."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
     except OSError:
-        return b""
+        return ""
