@@ -86,7 +86,10 @@ def _timed(work: Callable[[], None], patience: float) -> Exchange:
     thread.start()
     thread.join(patience)
     seconds = time.monotonic() - start
-    return Exchange(seconds, ended[0] if ended else TimeoutError(f"no answer within {patience:g} s"))
+    # The client's own patience, if it has one, ends at about the same moment.
+    if not ended or (ended[0] is not None and seconds >= patience):
+        return Exchange(seconds, TimeoutError(f"no answer within {patience:g} s"))
+    return Exchange(seconds, ended[0])
 
 
 def _database(bed: Bed, service: str, up: int, down: int, patience: float) -> None:
