@@ -1,7 +1,7 @@
 """What a bed changes in Airflow from outside: retry delays are shorter, and tasks start from a warm process.
 
 Airflow imports this file in each of its processes. AIRBED_TIME_FACTOR (default 1: nothing is touched) divides retry
-delays. What tasks find imported is in airbed_preload.py.
+delays. What tasks find imported is in airbed_preload.py, what ends the scheduler's sleep in airbed_wake.py.
 """
 
 from __future__ import annotations
@@ -124,3 +124,10 @@ if "scheduler" in sys.argv:
     import airbed_preload
 
     airbed_preload.when_needed()
+if {"scheduler", "api-server"} & set(sys.argv):
+    import airbed_wake
+
+    if airbed_wake.wanted():
+        # Without it, or in another Airflow, the scheduler only sleeps longer.
+        with contextlib.suppress(Exception):
+            (airbed_wake.wait_in_scheduler if "scheduler" in sys.argv else airbed_wake.tell_of_runs)()
