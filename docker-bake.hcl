@@ -47,3 +47,56 @@ target "hello" {
   inherits = ["_stand-in"]
   target   = "hello"
 }
+
+target "_cluster" {
+  context    = "infra/images/kind-node"
+  dockerfile = "cluster.Dockerfile"
+  contexts   = { base = "docker-image://${BASE_IMAGE}", programs = NODE_PROGRAMS, control-plane = KUBERNETES_PROGRAMS }
+}
+target "kube-apiserver" {
+  inherits = ["_cluster"]
+  target   = "kube-apiserver"
+}
+target "kube-controller-manager" {
+  inherits = ["_cluster"]
+  target   = "kube-controller-manager"
+}
+target "kube-scheduler" {
+  inherits = ["_cluster"]
+  target   = "kube-scheduler"
+}
+target "kube-proxy" {
+  inherits = ["_cluster"]
+  target   = "kube-proxy"
+}
+target "etcd" {
+  inherits = ["_cluster"]
+  target   = "etcd"
+}
+target "coredns" {
+  inherits = ["_cluster"]
+  target   = "coredns"
+}
+target "pause" {
+  inherits = ["_cluster"]
+  target   = "pause"
+}
+target "kind-node" {
+  context = "infra/images/kind-node"
+  contexts = {
+    base          = "docker-image://${BASE_IMAGE}"
+    programs      = NODE_PROGRAMS
+    control-plane = KUBERNETES_PROGRAMS
+    kind-files    = KIND_FILES
+    images        = NODE_IMAGES
+  }
+  args   = { KUBERNETES_VERSION = KUBERNETES_VERSION }
+  labels = { "airbed.stand-in" = KEY }
+}
+
+// Airflow on the public image: docker-compose.yaml builds the same by itself.
+target "public" {
+  context  = "infra/images/airflow"
+  contexts = { lock = "." }
+  tags     = ["airbed/airflow:3.3.2"]
+}

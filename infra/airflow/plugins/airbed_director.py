@@ -109,7 +109,7 @@ class DirectorClient:
 
 def is_armed() -> bool:
     """Whether a scenario is being played on this bed: then no task may run without the director."""
-    folder = os.environ.get("AIRBED_FOLDER")
+    folder = os.environ.get("AIRFLOW_HOME")
     return folder is not None and os.path.exists(os.path.join(folder, "armed"))  # noqa: PTH110, PTH118  no pathlib here
 
 

@@ -2,7 +2,7 @@
 
 When an instance starts, a listener asks the director (AIRBED_DIRECTOR, AIRBED_DIRECTOR_TOKEN) which rules and gates are
 for it, waits at the gates, and puts the rules around the task's real work. The process of a task dies with the task, so
-nothing has to be undone. While a scenario is armed (the file `armed` in AIRBED_FOLDER) a task that cannot reach the
+nothing has to be undone. While a scenario is armed (the file `armed` in AIRFLOW_HOME) a task that cannot reach the
 director fails; else it runs without faults. Without AIRBED_DIRECTOR nothing is registered at all.
 
 Airflow loads this file in every one of its processes: keep its imports few.

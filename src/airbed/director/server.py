@@ -1,4 +1,4 @@
-"""The director's process: HTTP and StatsD until it is told to stop, on the loopback unless it has a container of its own."""
+"""The director's process: HTTP and StatsD until it is told to stop; on the loopback, or in a container of its own."""
 
 from __future__ import annotations
 
