@@ -1,6 +1,6 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status test test-unit test-e2e test-incidents lint format doctor soak soak-kill bench kubernetes clean
+.PHONY: help setup demo up down status test test-unit test-e2e test-incidents lint format doctor soak soak-kill bench kubernetes engine engine-down images clean
 
 VENV := .venv
 AIRBED := $(VENV)/bin/airbed
@@ -66,6 +66,15 @@ bench: $(READY) ## start-up and fan-out, in seconds and ratios
 
 kubernetes: $(READY) ## build the Kubernetes tools into the cache (once a machine, many minutes of CPU)
 	@$(VENV)/bin/python -m airbed.kubernetes.build
+
+engine: ## bring a Docker engine up where there is none, from Debian's packages (root)
+	@scripts/engine up
+
+engine-down: ## end that engine: no process, mount, network or firewall rule stays
+	@scripts/engine down
+
+images: $(READY) ## public images, or stand-ins built here where none can be pulled
+	@scripts/images
 
 clean: ## take all beds down; delete .venv, reports and the caches of airbed
 	@if [ -x $(AIRBED) ]; then $(AIRBED) down --all && $(AIRBED) cache rm; fi
