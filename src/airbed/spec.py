@@ -31,7 +31,8 @@ class BedSpec:
     `airflow` are settings of Airflow that a scenario changed for a while, such as WORKERS__EXECUTION_API_TIMEOUT.
     `ports` are the loopback ports by purpose. `state` is `creating` until the bed was healthy once; `unreadable` is
     never written, it stands for a file that cannot be read. `tcp_faults` says that tasks reach every service through
-    Toxiproxy; without it (no Go to build it with, or a bed of an earlier airbed) they go directly.
+    Toxiproxy; without it (no Go to build it with, or a bed of an earlier airbed) they go directly. `subnet` are the
+    addresses of the network that a bed of containers has to itself.
     """
 
     name: str
@@ -51,6 +52,7 @@ class BedSpec:
     airflow: dict[str, str] = field(default_factory=dict)
     allow_external: list[str] = field(default_factory=list)
     ports: dict[str, int] = field(default_factory=dict)
+    subnet: str | None = None
 
 
 class BedFiles:
@@ -64,6 +66,8 @@ class BedFiles:
         self.logs = self.folder / "logs"
         self.airflow = self.folder / "airflow"
         self.scenario_dags = self.airflow / "scenario-dags"
+        # There while a scenario runs: the bed's plugin looks for it.
+        self.armed = self.airflow / "armed"
         self.home = self.folder / "home"
         self.postgres = self.folder / "postgres"
         self.s3 = self.folder / "s3"

@@ -100,7 +100,7 @@ def test_nonsense_is_refused_in_one_line(bed: Bed, plane: FaultPlane) -> None:
     stopped = plane.injected(registry.make("process.stop", {"service": "shard-1"}))
     with stopped, pytest.raises(Unavailable, match=r"shard-1 .* is stopped"):
         plane.inject(registry.make("process.kill", {"service": "shard-1"}))
-    armed = bed.folder / "armed"
+    armed = bed.files.armed
     armed.write_text("a scenario\n")
     try:
         for kind in ("process.stop", "process.pause"):

@@ -114,11 +114,11 @@ def test_what_a_killed_runner_leaves_is_shown_and_cleared(bed: Any, runner: subp
     runner.wait(30)
     shown = airbed(bed, "status").stdout
     assert "postgres.read-only" in shown and "postgres.lock" in shown
-    assert (bed.folder / "armed").exists()
+    assert (bed.files.armed).exists()
     assert bed.airflow.pools()["db_etl"]["slots"] == 1
     airbed(bed, "fault", "clear")
     assert problems(bed) == []
-    assert not (bed.folder / "armed").exists()
+    assert not (bed.files.armed).exists()
     pools = bed.airflow.pools()
     assert pools["db_etl"]["slots"] == 4 and "of_hangs" not in pools
     assert "postgres" not in airbed(bed, "status").stdout.replace("warehouse", "")
@@ -134,5 +134,5 @@ def test_an_interrupted_runner_takes_everything_back(bed: Any, runner: subproces
     output, _ = runner.communicate(timeout=90)
     assert runner.returncode == 130, output
     assert problems(bed) == []
-    assert not (bed.folder / "armed").exists()
+    assert not (bed.files.armed).exists()
     assert bed.airflow.pools()["db_etl"]["slots"] == 4

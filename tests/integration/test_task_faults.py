@@ -128,7 +128,7 @@ def test_held_instances_wait_and_meet_what_came_meanwhile(bed: Any, run_dag: Any
 
 def test_while_armed_a_task_without_its_director_fails_in_one_line(bed: Any, run_dag: Any, faults: Any) -> None:
     """It does not hang, and does not run as if nothing were injected; with the director back it is as always."""
-    armed = bed.folder / "armed"
+    armed = bed.files.armed
     bed.director.add_gate("later", dag_id=DAG, task_id="tail.later", timeout=60)
     with ThreadPoolExecutor(1) as elsewhere:
         armed.write_text("a test")

@@ -287,7 +287,7 @@ def test_a_task_without_its_director_fails_while_armed_only(
     plugin: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, armed: bool
 ) -> None:
     monkeypatch.setenv("AIRBED_DIRECTOR", "http://127.0.0.1:1")
-    monkeypatch.setenv("AIRBED_FOLDER", str(tmp_path))
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
     if armed:
         (tmp_path / "armed").write_text("a scenario")
     task = Task()
@@ -308,7 +308,7 @@ def test_a_claim_that_nobody_answers_fails_while_armed(
         def claim(self, rule_id: str) -> bool:
             raise ConnectionRefusedError("refused")
 
-    monkeypatch.setenv("AIRBED_FOLDER", str(tmp_path))
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
     (tmp_path / "armed").write_text("a scenario")
     with pytest.raises(RuntimeError, match=r"\(refused\) while a scenario is armed"):
         faults.Faults(Gone(), [rule()]).around(lambda: 7)()

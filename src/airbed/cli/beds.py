@@ -112,6 +112,7 @@ def list_beds(json: JsonOption = False) -> None:
     rows = [
         {
             "name": spec.name,
+            "on": spec.substrate,
             "state": spec.state,
             "created": spec.created,
             "dags": spec.dags or spec.project or "patterns",
@@ -122,6 +123,8 @@ def list_beds(json: JsonOption = False) -> None:
         emit_json(rows)
         return
     for row in rows:
-        output.print(f"{row['name']:<20} {row['state']:<9} {row['created']}  {row['dags']}", soft_wrap=True)
+        output.print(
+            f"{row['name']:<20} {row['on']:<9} {row['state']:<9} {row['created']}  {row['dags']}", soft_wrap=True
+        )
     if not rows:
         console.print("there is no bed; start one with: airbed up")

@@ -22,6 +22,15 @@ output = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 NameOption = Annotated[
     str | None, typer.Option("--name", "-n", help="The bed (default: AIRBED_BED, else 'bed').", show_default=False)
 ]
+OnOption = Annotated[
+    str | None,
+    typer.Option(
+        "--on",
+        metavar="embedded|compose",
+        help="How the bed's services exist: as processes, or as containers (default: AIRBED_ON, else embedded).",
+        show_default=False,
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Report as JSON on standard output.")]
 
 

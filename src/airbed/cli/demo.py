@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from airbed.cli.common import JsonOption, NameOption, bed_name, console, emit_json, output, progress_lines
+from airbed.cli.common import JsonOption, NameOption, OnOption, bed_name, console, emit_json, output, progress_lines
 
 if TYPE_CHECKING:
     from airbed.bed import Bed
@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
     app.command()(demo)
 
 
-def demo(name: NameOption = None, json: JsonOption = False) -> None:
+def demo(name: NameOption = None, on: OnOption = None, json: JsonOption = False) -> None:
     """Run the six patterns on a bed, clean and with partial failures; the bed stays up.
 
     Ends with 1 when a row did not come out as it must.
@@ -31,14 +31,16 @@ def demo(name: NameOption = None, json: JsonOption = False) -> None:
     """
     from airbed.demo.runner import demo as play
     from airbed.settings import load_settings
+    from airbed.substrates.registry import asked_for
 
     progress = progress_lines()
-    bed, rows = play(load_settings(), bed_name(name), progress, lambda row: progress(_line(row)))
+    bed, rows = play(load_settings(), bed_name(name), asked_for(on), progress, lambda row: progress(_line(row)))
     if json:
         login = bed.endpoints.airflow
         emit_json(
             {
                 "bed": bed.name,
+                "substrate": bed.spec.substrate,
                 "airflow": {"url": login.url, "user": login.user, "password": login.password},
                 "scenarios": [row.as_json() for row in rows],
             }

@@ -48,6 +48,7 @@ def status(name: NameOption = None, json: JsonOption = False) -> None:
         emit_json(
             {
                 "bed": bed.name,
+                "substrate": bed.spec.substrate,
                 "up": running,
                 "time_scale": bed.spec.time_scale,
                 "airflow": bed.endpoints.airflow.url,
@@ -83,7 +84,8 @@ def _print_status(bed: Bed, services: list[Any]) -> None:
             each.address,
         )
     output.print(
-        f"bed '{bed.name}'   Airflow {bed.endpoints.airflow.url}   retry delays divided by {bed.spec.time_scale:g}"
+        f"bed '{bed.name}' on {bed.spec.substrate}   Airflow {bed.endpoints.airflow.url}"
+        f"   retry delays divided by {bed.spec.time_scale:g}"
     )
     output.print(table)
     if any(each.state == "unkept" for each in services):

@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from airbed.cli.common import JsonOption, NameOption, bed_name, console, emit_json, open_bed, output, progress_lines
+from airbed.cli.common import (
+    JsonOption,
+    NameOption,
+    OnOption,
+    bed_name,
+    console,
+    emit_json,
+    open_bed,
+    output,
+    progress_lines,
+)
 from airbed.cli.fault_table import prove_again
 
 if TYPE_CHECKING:
@@ -22,6 +32,7 @@ def register(app: typer.Typer) -> None:
 
 def up(
     name: NameOption = None,
+    on: OnOption = None,
     dags: Annotated[
         list[str] | None,
         typer.Option(
@@ -75,11 +86,13 @@ def up(
       airbed up
       airbed up --name mine --dags ~/dags --env-file extra.env
       airbed up --project ~/astro-project --time-scale 60
+      airbed up --on compose
     """
     from airbed.errors import UsageError
     from airbed.lifecycle import up as bring_up
     from airbed.request import Request
     from airbed.settings import load_settings
+    from airbed.substrates.registry import asked_for
 
     for part in [*(with_part or []), *(without_part or [])]:
         if part != "kubernetes":
@@ -98,6 +111,7 @@ def up(
         time_scale=time_scale,
         schedules=schedules,
         allow_external=allow_external,
+        substrate=asked_for(on),
     )
     bed, came = bring_up(load_settings(), request, progress_lines())
     prove_again(bed)
@@ -138,6 +152,7 @@ def report(bed: Bed, came: Came, json: bool) -> None:
         emit_json(
             {
                 "bed": bed.name,
+                "substrate": bed.spec.substrate,
                 "outcome": came.outcome,
                 "seconds": round(came.seconds, 2),
                 "services": {name: round(seconds, 2) for name, seconds in came.services.items()},

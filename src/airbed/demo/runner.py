@@ -8,12 +8,13 @@ from collections.abc import Callable
 from airbed.bed import Bed
 from airbed.demo.scenario import Row, Scenario, play
 from airbed.errors import AirbedError, UsageError
-from airbed.kubernetes.build import build, tools
 from airbed.lifecycle import up
 from airbed.request import Request
 from airbed.reset import reset
 from airbed.settings import Settings
 from airbed.spec import BedFiles
+from airbed.substrates.base import Beds
+from airbed.substrates.registry import EMBEDDED, beds_on
 
 Progress = Callable[[str], None]
 
@@ -26,16 +27,18 @@ def scenarios() -> tuple[list[Scenario], list[Scenario]]:
     return [each for group in groups for each in group.SCENARIOS], list(regions.SCENARIOS)
 
 
-def demo(settings: Settings, name: str, progress: Progress, on_row: Callable[[Row], None]) -> tuple[Bed, list[Row]]:
-    """Play everything on a bed and return the rows; the bed stays up.
+def demo(
+    settings: Settings, name: str, on: str | None, progress: Progress, on_row: Callable[[Row], None]
+) -> tuple[Bed, list[Row]]:
+    """Play everything on a bed and return the rows; the bed stays up. `on` is its substrate (None: as it is).
 
     The build of the Kubernetes tools takes minutes the first time: it runs beside everything that can do without.
     """
     _refuse_bed_of_other_dags(settings, name)
-    built = tools(settings) is not None
-    building = _Build(settings, progress)
+    beds = beds_on(on or _substrate_of(settings, name))
+    building = _Build(beds, settings, progress)
     building.start()
-    bed, came = up(settings, Request(name, kubernetes=built), progress)
+    bed, came = up(settings, Request(name, kubernetes=beds.has_kubernetes(settings), substrate=on), progress)
     if came.outcome != "created":
         progress("clearing what earlier runs left on the bed")
         reset(bed)
@@ -59,6 +62,11 @@ def demo(settings: Settings, name: str, progress: Progress, on_row: Callable[[Ro
             rows.append(_not_run(scenario, problem))
             on_row(rows[-1])
     return bed, rows
+
+
+def _substrate_of(settings: Settings, name: str) -> str:
+    files = BedFiles(settings, name)
+    return files.read_spec().substrate if files.exists() else EMBEDDED
 
 
 def _refuse_bed_of_other_dags(settings: Settings, name: str) -> None:
@@ -93,15 +101,16 @@ def _not_run(scenario: Scenario, problem: str) -> Row:
 class _Build(threading.Thread):
     """Builds the Kubernetes tools; does nothing when they are there."""
 
-    def __init__(self, settings: Settings, progress: Progress) -> None:
+    def __init__(self, beds: Beds, settings: Settings, progress: Progress) -> None:
         super().__init__(daemon=True)
+        self._beds = beds
         self._settings = settings
         self._progress = progress
         self._problem: str | None = None
 
     def run(self) -> None:
         try:
-            build(self._settings, self._progress)
+            self._beds.build_kubernetes(self._settings, self._progress)
         except AirbedError as error:
             self._problem = str(error)
 

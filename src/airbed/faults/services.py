@@ -15,8 +15,6 @@ from airbed.topology import PROXIES
 if TYPE_CHECKING:
     from airbed.bed import Bed
 
-ARMED = "armed"
-
 
 class ServiceFault(Fault):
     """A fault of one part of the bed: a database, S3, the director, Toxiproxy, an Airflow or a Kubernetes component."""
@@ -43,7 +41,7 @@ def ensure_runs(bed: Bed, service: str) -> None:
 
 def refuse_while_armed(bed: Bed, service: str) -> None:
     """Raise UsageError when a scenario runs and the service is the one that it speaks to."""
-    if service == "director" and (bed.folder / ARMED).is_file():
+    if service == "director" and bed.files.armed.is_file():
         raise UsageError(
             f"a scenario runs on bed '{bed.name}' and holds its tasks by the director: it can be killed or restarted"
             " now, and stopped or paused only afterwards"

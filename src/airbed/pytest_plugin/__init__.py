@@ -4,8 +4,8 @@ Each pytest-xdist worker gets a bed of its own, named `test-<checkout>-<worker>`
 session; one that a killed pytest left behind is replaced at the start of the next. Settings (pytest.ini or
 pyproject.toml): `airbed_dags` (folders, relative to the ini file), `airbed_time_scale`, `airbed_incidents` (folders of
 scenario files that are collected as tests). Options: `--airbed-bed NAME` uses a bed that is up and leaves it up,
-`--airbed-keep` leaves the worker's bed up. A session that uses no fixture of these starts no bed and imports no more
-than this.
+`--airbed-on compose` makes it of containers, `--airbed-keep` leaves the worker's bed up. A session that uses no fixture
+of these starts no bed and imports no more than this.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the plugin's options and settings."""
     group = parser.getgroup("airbed")
     group.addoption("--airbed-bed", metavar="NAME", help="use this bed, which is up already, and leave it up")
+    group.addoption("--airbed-on", metavar="NAME", help="what the bed is on: embedded or compose (default: AIRBED_ON)")
     group.addoption("--airbed-keep", action="store_true", help="leave the bed of the tests up at the end")
     parser.addini("airbed_dags", "folders with the DAGs of the tests' bed", type="paths", default=[])
     parser.addini("airbed_time_scale", "divide retry delays by this on the tests' bed", default="100")

@@ -25,6 +25,7 @@ def _session_bed(request: pytest.FixtureRequest) -> Iterator[Bed]:
     from airbed.request import Request
     from airbed.settings import load_settings
     from airbed.spec import BedFiles
+    from airbed.substrates.registry import asked_for
 
     config = request.config
     named = config.getoption("--airbed-bed")
@@ -39,11 +40,14 @@ def _session_bed(request: pytest.FixtureRequest) -> Iterator[Bed]:
         if BedFiles(settings, name).folder.exists():
             down(settings, name, say)
         dags = [str(path) for path in config.getini("airbed_dags")]
-        bed, _ = up(
-            settings,
-            Request(name, dags=dags or None, kubernetes=False, time_scale=float(config.getini("airbed_time_scale"))),
-            say,
+        wanted = Request(
+            name,
+            dags=dags or None,
+            kubernetes=False,
+            time_scale=float(config.getini("airbed_time_scale")),
+            substrate=asked_for(config.getoption("--airbed-on")),
         )
+        bed, _ = up(settings, wanted, say)
         yield bed
         if not config.getoption("--airbed-keep"):
             down(settings, name, say)

@@ -157,8 +157,8 @@ class Substrate(Protocol):
     def with_airflow_settings(self, settings: Mapping[str, str], *, warm: bool = True) -> None:
         """Let Airflow have these settings besides those of the bed; {} takes them back; components are restarted."""
 
-    def reconfigure(self, spec: BedSpec, services: Sequence[str], progress: Progress) -> None:
-        """Restart services under changed settings of the bed."""
+    def reconfigure(self, spec: BedSpec, services: Sequence[str], progress: Progress, *, warm: bool = True) -> None:
+        """Restart services under changed settings of the bed; `warm`: see `with_airflow_settings`."""
 
     def wait_ready(self, service: str, timeout: float = 60) -> None:
         """Wait until a service does its work; `timeout` in seconds."""

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from airbed.substrates.base import Beds
 
 EMBEDDED = "embedded"
-NAMES: tuple[str, ...] = (EMBEDDED,)
+COMPOSE = "compose"
+NAMES = (EMBEDDED, COMPOSE)
 VARIABLE = "AIRBED_ON"
 
 

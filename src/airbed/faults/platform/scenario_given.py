@@ -16,7 +16,6 @@ from airbed.spec import write_private
 if TYPE_CHECKING:
     from airbed.bed import Bed
 
-ARMED = "armed"
 PARSED_WITHIN = 60.0
 POLL = 0.2
 
@@ -53,7 +52,7 @@ class ScenarioGiven(Fault):
 
     def apply(self, bed: Bed, plan: Plan) -> None:
         """Arm first: from here on a task without the director's word fails."""
-        write_private(bed.folder / ARMED, f"{self.scenario}\n")
+        write_private(bed.files.armed, f"{self.scenario}\n")
         if self.airflow or not self.warm:
             bed.substrate.with_airflow_settings(self.airflow, warm=self.warm)
         for name, slots in self.pools.items():
@@ -81,7 +80,7 @@ class ScenarioGiven(Fault):
                 problems.append(" ".join(str(error).split()) or type(error).__name__)
         if problems:
             raise Unavailable("; ".join(problems))
-        (bed.folder / ARMED).unlink(missing_ok=True)
+        bed.files.armed.unlink(missing_ok=True)
 
     def _add_dags(self, bed: Bed) -> None:
         """Copy the DAG files and wait until Airflow knows what is in them."""

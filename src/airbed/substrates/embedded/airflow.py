@@ -193,13 +193,14 @@ def programs(
             after=(METADATA.service, "director", "toxiproxy"),
             # It takes seconds, in which every question takes time from the processes that start.
             poll=0.25,
-            ready=_ready(service, endpoints, warm=warm),
+            ready=readiness(service, endpoints, warm=warm),
         )
         for service in AIRFLOW_SERVICES
     ]
 
 
-def _ready(service: str, endpoints: Endpoints, *, warm: bool) -> Callable[[], bool]:
+def readiness(service: str, endpoints: Endpoints, *, warm: bool) -> Callable[[], bool]:
+    """The question whether a component does its work; a heartbeat from before this call does not count."""
     since = datetime.now(UTC)
     url = endpoints.airflow.url
     job = {"scheduler": "SchedulerJob", "dag-processor": "DagProcessorJob", "triggerer": "TriggererJob"}

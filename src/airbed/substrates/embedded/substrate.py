@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import signal
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -14,6 +13,7 @@ from airbed.endpoints import Endpoints
 from airbed.errors import Unavailable, UsageError
 from airbed.settings import Settings
 from airbed.spec import BedFiles, BedSpec
+from airbed.substrates import airflowsettings
 from airbed.substrates.base import ServiceStatus
 from airbed.substrates.embedded import processes, trees
 from airbed.substrates.embedded.keeper import Keeper
@@ -22,7 +22,7 @@ from airbed.substrates.embedded.program import Program
 from airbed.substrates.embedded.startup import Progress, start_all, wait_ready
 from airbed.substrates.embedded.status import read_status
 from airbed.substrates.embedded.toxiproxy import Ways
-from airbed.topology import AIRFLOW_SERVICES, CORE_SERVICES, KUBERNETES_SERVICES
+from airbed.topology import CORE_SERVICES, KUBERNETES_SERVICES
 
 
 class EmbeddedSubstrate:
@@ -264,21 +264,7 @@ class EmbeddedSubstrate:
         the first task pays for its start. The settings are kept in bed.json: the next `up` has them too.
         Raises UsageError for a name that is not one.
         """
-        for name in settings:
-            if not re.fullmatch(r"[A-Z][A-Z0-9_]*__[A-Z0-9_]+", name):
-                raise UsageError(f"'{name}' is no Airflow setting; write SECTION__KEY, such as CORE__PARALLELISM")
-        # Left by a call that was killed: nobody knows which component has which settings, or runs.
-        half_done = self._files.airflow / "reconfiguring"
-        changed = dict(settings) != self._spec.airflow or half_done.exists()
-        self._spec.airflow = dict(settings)
-        if changed or not warm:
-            half_done.touch()
-            services = AIRFLOW_SERVICES if changed else ("api-server",)
-            self.reconfigure(self._spec, services, lambda line: None, warm=warm)
-            half_done.unlink()
-        if warm:
-            # Also after a start that left it cold.
-            self.wait_ready("api-server")
+        airflowsettings.change(self, self._files, self._spec, settings, warm=warm)
 
     def reconfigure(self, spec: BedSpec, services: Sequence[str], progress: Progress, *, warm: bool = True) -> None:
         """Restart services under changed settings of the bed; `warm`: see `with_airflow_settings`."""

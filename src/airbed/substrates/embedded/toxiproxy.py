@@ -67,16 +67,16 @@ class Ways:
     def write(self, there: Collection[str]) -> None:
         """Note for the next start of Toxiproxy which proxies are open, given the services that are not stopped."""
         self._file.parent.mkdir(mode=0o700, exist_ok=True)
-        rows = [
-            {
-                "name": proxy,
-                "listen": f"127.0.0.1:{self._ports[port_of(proxy)]}",
-                "upstream": f"127.0.0.1:{self._ports[S3_WAY if proxy == 's3' else proxy]}",
-                "enabled": set(way) <= set(there),
-            }
-            for proxy, way in PROXIES.items()
-        ]
+        rows = []
+        for proxy, way in PROXIES.items():
+            listen, upstream = self._addresses(proxy)
+            rows.append({"name": proxy, "listen": listen, "upstream": upstream, "enabled": set(way) <= set(there)})
         write_private(self._file, json.dumps(rows, indent=1))
+
+    def _addresses(self, proxy: str) -> tuple[str, str]:
+        """Where a proxy listens, and where it leads."""
+        ports = self._ports
+        return f"127.0.0.1:{ports[port_of(proxy)]}", f"127.0.0.1:{ports[S3_WAY if proxy == 's3' else proxy]}"
 
     def forget_faults(self, forget: bool) -> None:
         """Whether Toxiproxy starts without what faults hold: so for the time of a bed's start."""

@@ -1,0 +1,208 @@
+"""How beds of containers are made and removed; see `airbed.substrates.base.Beds`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from airbed.endpoints import Endpoints
+from airbed.errors import Unavailable, UsageError
+from airbed.request import Request
+from airbed.settings import Settings, load_settings
+from airbed.spec import BedFiles, BedSpec
+from airbed.substrates.base import Progress, Removed
+from airbed.substrates.compose import layout
+from airbed.substrates.compose.engine import Engine, ensure_usable, find, find_quietly
+from airbed.substrates.compose.substrate import ComposeSubstrate
+
+_PROJECT = "com.docker.compose.project"
+_FOLDER = "airbed.folder"
+_MARK = "airbed.mark"
+_WANTED = {"folder": _FOLDER, "mark": _MARK}
+_KINDS = ("container", "network", "volume")
+
+
+def ensure_possible(settings: Settings, request: Request) -> None:
+    """An engine that will do, the compose file, every image, and no project of that name of somebody else."""
+    from airbed.substrates.compose.project import compose_file
+
+    engine = find(settings)
+    ensure_usable(engine)
+    compose_file(settings.resources)
+    files = BedFiles(settings, request.name)
+    for folder in _folders_of(engine, request.name):
+        if folder != str(files.folder):
+            whose = f"of the bed in {folder}" if folder else "that airbed did not make"
+            raise UsageError(
+                f"the engine at {engine.socket} has containers named {layout.project(request.name)} {whose};"
+                " give this bed another --name"
+            )
+    if not files.exists() and _cluster_of(engine, request.name) and not _folders_of(engine, request.name):
+        raise UsageError(
+            f"there is a kind cluster named {layout.project(request.name)} already; give this bed another --name, or"
+            f" delete it: kind delete cluster --name {layout.project(request.name)}"
+        )
+    if request.kubernetes:
+        possible, why_not = can_have_kubernetes(settings)
+        if not possible:
+            raise Unavailable(f"{why_not}; without --with kubernetes everything but multi_region_deploy runs")
+    for image in missing_images(engine, settings):
+        engine.run("pull", "--quiet", image, timeout=900)
+
+
+def missing_images(engine: Engine, settings: Settings) -> list[str]:
+    """The images of a bed that the engine does not have."""
+    from airbed.substrates.compose.project import images
+
+    wanted = [image for name, image in images(settings).items() if name != "KIND_NODE_IMAGE"]
+    there = engine.attempt("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").stdout.split()
+    return [image for image in wanted if image not in there and not engine.inspect("image", image, form="{{json .Id}}")]
+
+
+def prepare(settings: Settings, request: Request, progress: Progress) -> None:
+    """The overlay of a project's requirements, as on the embedded substrate."""
+    from airbed.substrates.embedded import overlay
+
+    if request.project:
+        overlay.ensure_overlay(settings, Path(request.project) / "requirements.txt", progress)
+
+
+def has_kubernetes(settings: Settings) -> bool:
+    """Whether kind is here: the node's image can be pulled or was built."""
+    return can_have_kubernetes(settings)[0]
+
+
+def can_have_kubernetes(settings: Settings) -> tuple[bool, str]:
+    """Whether there is the program `kind`."""
+    from airbed.substrates.compose.cluster import binary
+
+    try:
+        return True, binary(settings)
+    except Unavailable as error:
+        return False, str(error)
+
+
+def build_kubernetes(settings: Settings, progress: Progress) -> None:
+    """Nothing is built here: `make images` does that."""
+    possible, why_not = can_have_kubernetes(settings)
+    if not possible:
+        raise Unavailable(why_not)
+
+
+def can_break_tcp(settings: Settings, progress: Progress) -> bool:
+    """Toxiproxy is one of the containers."""
+    return True
+
+
+def make_folders(files: BedFiles) -> None:
+    """The bed's folders."""
+    layout.make_folders(files)
+
+
+def allocate_ports(settings: Settings, spec: BedSpec) -> dict[str, int]:
+    """Ports of this machine that are published, and the bed's own network addresses."""
+    return layout.allocate_ports(settings, spec)
+
+
+def make_endpoints(spec: BedSpec, files: BedFiles) -> Endpoints:
+    """Published ports for the host, Toxiproxy's address in the bed's network for tasks."""
+    return layout.make_endpoints(spec, files)
+
+
+def open_bed(settings: Settings, files: BedFiles, spec: BedSpec, endpoints: Endpoints) -> ComposeSubstrate:
+    """The verbs on one bed's containers."""
+    return ComposeSubstrate(settings, files, spec, endpoints)
+
+
+def marks_of(files: BedFiles) -> set[str]:
+    """The marks of containers, networks and volumes that the engine has of the bed's folder."""
+    engine = find_quietly(load_settings())
+    if engine is None:
+        return set()
+    return {mark for folder, mark in _labels(engine, f"{_FOLDER}={files.folder}") if folder}
+
+
+def strays(settings: Settings) -> set[str]:
+    """The names of beds of this state folder that the engine has something of."""
+    engine = find_quietly(settings)
+    if engine is None:
+        return set()
+    folders = [Path(folder) for folder, _ in _labels(engine, _FOLDER)]
+    return {each.name for each in folders if each.parent == settings.beds}
+
+
+def remove(files: BedFiles, marks: Collection[str], ports: Mapping[str, int], progress: Progress) -> Removed:
+    """Remove containers, cluster, network and volumes, then look again; then end what holds faults on this machine.
+
+    Raises Unavailable when the engine does not answer while the bed has its containers there.
+    """
+    from airbed.substrates.compose import cluster
+    from airbed.substrates.embedded import processes
+    from airbed.substrates.embedded.ports import still_taken
+
+    settings = load_settings()
+    ended = 0
+    try:
+        engine = find(settings)
+        engine.run("version", "--format", "{{.Server.Version}}", timeout=15)
+    except Unavailable as error:
+        # An engine that does not run, runs no container; what it keeps on its disk is found by its next `down`.
+        if not files.exists():
+            return Removed(0, 0, [])
+        progress(f"{error}. Containers that are left there go with: airbed down --name {files.name}, once it runs")
+    else:
+        ended += cluster.remove(engine, files.name) if _is_ours(engine, files) else 0
+        ended += _remove_all(engine, files)
+    for mark in marks:
+        ended += processes.sweep(mark)
+    wanted = set(ports.values())
+    taken = still_taken(wanted)
+    if taken:
+        progress(f"ports {taken} of bed '{files.name}' are used by a program that is not of the bed")
+    return Removed(ended, len(wanted) - len(taken), taken)
+
+
+def _is_ours(engine: Engine, files: BedFiles) -> bool:
+    """Whether the cluster of that name belongs to this bed: it was made, or what is in the engine is of its folder."""
+    return files.exists() or str(files.folder) in _folders_of(engine, files.name)
+
+
+def _remove_all(engine: Engine, files: BedFiles) -> int:
+    """Remove by label, and prove it; returns how many containers there were."""
+    if any(folder not in ("", str(files.folder)) for folder in _folders_of(engine, files.name)):
+        return 0
+    label = f"label={_PROJECT}={layout.project(files.name)}"
+    ended = 0
+    for kind in _KINDS:
+        found = engine.ids(kind, label)
+        if kind == "container":
+            ended = len(found)
+        if found:
+            options = ["--force", "--volumes"] if kind == "container" else []
+            engine.attempt(kind, "rm", *options, *found, timeout=120)
+    left = {kind: ids for kind in _KINDS if (ids := engine.ids(kind, label))}
+    if left:
+        said = "; ".join(f"{kind} {' '.join(ids)}" for kind, ids in left.items())
+        raise Unavailable(f"bed '{files.name}': the engine at {engine.socket} kept {said}; try again: airbed down")
+    return ended
+
+
+def _labels(engine: Engine, label: str) -> set[tuple[str, str]]:
+    """Folder and mark of everything with that label."""
+    rows = []
+    for kind, labels in (("container", ".Config.Labels"), ("network", ".Labels")):
+        parts = (f'"{key}":{{{{json (index {labels} "{name}")}}}}' for key, name in _WANTED.items())
+        form = "{" + ",".join(parts) + "}"
+        rows += engine.inspect(kind, *engine.ids(kind, f"label={label}"), form=form)
+    return {(str(row["folder"] or ""), str(row["mark"] or "")) for row in rows}
+
+
+def _folders_of(engine: Engine, name: str) -> set[str]:
+    """The folders of beds whose containers have the project's name; empty text for a container without one."""
+    return {folder for folder, _ in _labels(engine, f"{_PROJECT}={layout.project(name)}")}
+
+
+def _cluster_of(engine: Engine, name: str) -> list[str]:
+    from airbed.substrates.compose.cluster import LABEL
+
+    return engine.ids("container", f"label={LABEL}={layout.project(name)}")
