@@ -6,6 +6,9 @@ VENV := .venv
 AIRBED := $(VENV)/bin/airbed
 READY := $(VENV)/.ready
 N ?= 2
+# What beds are on: embedded (plain processes) or compose (containers and a kind cluster); make demo ON=compose.
+ON ?=
+export AIRBED_ON := $(or $(ON),$(AIRBED_ON))
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
