@@ -48,10 +48,11 @@ def is_free(port: int) -> bool:
     return True
 
 
-def still_taken(ports: Iterable[int], timeout: float = 5) -> list[int]:
+def still_taken(ports: Iterable[int], timeout: float = 20) -> list[int]:
     """The ports that are not free within `timeout` seconds.
 
-    A killed process is gone before the kernel has closed the sockets of its last thread, so a moment has to pass.
+    A killed process is gone before the kernel has closed the sockets of its last thread, so a moment has to pass: on a
+    machine with forty processes waiting for two cores more than five seconds.
     """
     deadline = time.monotonic() + timeout
     taken = list(ports)
