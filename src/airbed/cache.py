@@ -17,6 +17,8 @@ KINDS = {
     "toxiproxy": "built Toxiproxy; built anew in a minute",
     "overlays": "requirements of projects; installed anew when asked for",
     "postgres": "Postgres' programs, as root only; copied anew in 1 s",
+    "engine": "the Docker engine of `make engine` with its images; made anew in a minute, without the images",
+    "images": "stand-ins for images that cannot be pulled, saved; built anew in minutes",
 }
 
 
@@ -45,20 +47,27 @@ def _kind(settings: Settings, name: str) -> Kind:
 
 
 def _size(folder: Path) -> int:
+    """What it takes on its own disk: not what containers that run have mounted there."""
     total = 0
     for root, folders, files in os.walk(folder):
+        device = os.lstat(root).st_dev
         for name in (*folders, *files):
             try:
-                total += (Path(root) / name).lstat().st_blocks * 512
+                info = (Path(root) / name).lstat()
             except OSError:
                 continue
+            if info.st_dev == device:
+                total += info.st_blocks * 512
+            elif name in folders:
+                folders.remove(name)
     return total
 
 
 def remove(settings: Settings, only: str | None = None) -> list[Kind]:
     """Delete the cache, or one kind of it; returns what was there.
 
-    Raises UsageError for an unknown kind, Unavailable while a bed exists that is up: its processes use the cache.
+    Raises UsageError for an unknown kind, Unavailable while a bed exists that is up (its processes use the cache), or
+    while the engine of `make engine` runs and is to be deleted.
     """
     there = kinds(settings)
     if only is not None and only not in {each.name for each in there}:
@@ -69,6 +78,8 @@ def remove(settings: Settings, only: str | None = None) -> list[Kind]:
             f"the cache {settings.cache} is in use by {', '.join(using)}: take the beds down first (airbed down --all)"
         )
     gone = [each for each in there if only in (None, each.name)]
+    if any(each.name == "engine" for each in gone) and (settings.cache / "engine/pid").exists():
+        raise Unavailable(f"a Docker engine runs from {settings.cache / 'engine'}: end it first (make engine-down)")
     for each in gone:
         folder = settings.cache / each.name
         if folder.is_dir():

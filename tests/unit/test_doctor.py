@@ -96,3 +96,15 @@ def test_the_cache_goes_by_kind_and_not_under_a_bed(settings):
     assert (settings.cache / "templates/empty-1").is_dir()
     cache.remove(settings)
     assert not (settings.cache / "templates").exists()
+
+
+def test_the_cache_is_not_deleted_under_a_running_engine(settings):
+    (settings.cache / "engine").mkdir(parents=True)
+    (settings.cache / "engine/pid").write_text("1")
+    (settings.cache / "images").mkdir()
+
+    with pytest.raises(Unavailable, match="make engine-down"):
+        cache.remove(settings)
+    assert [each.name for each in cache.remove(settings, "images")] == ["images"]
+    (settings.cache / "engine/pid").unlink()
+    assert "engine" in [each.name for each in cache.remove(settings)]
