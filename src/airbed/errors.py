@@ -24,6 +24,10 @@ class UsageError(AirbedError):
     exit_code = 2
 
 
+class NotOnThisSubstrate(UsageError):
+    """What was asked for is not possible on the bed's substrate, for a declared reason; tests are skipped with it."""
+
+
 class Unavailable(AirbedError):
     """The bed, or a part of it, is not available (exit code 3)."""
 

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from airbed.errors import Unavailable
 from airbed.faults.model import Fault, Plan
-from airbed.kubernetes import stages
+from airbed.kubernetes import policies, stages
 from airbed.kubernetes.api import Api
 
 if TYPE_CHECKING:
@@ -47,7 +47,10 @@ class RegionFault(KubernetesFault, ABC):
 
 
 class StageFault(RegionFault, ABC):
-    """A fault that the kubelet's part (KWOK) plays; `stage` is its file in infra/kubernetes/stages."""
+    """A fault of pods that start; `stage` is its file in infra/kubernetes/stages, by which KWOK plays it.
+
+    A real kubelet does it by itself: there the fault is a policy that changes pods on their way in.
+    """
 
     stage: ClassVar[str]
     reason: ClassVar[str]
@@ -56,11 +59,21 @@ class StageFault(RegionFault, ABC):
     image: str | None = Field(None, description="only pods of this image, such as web:1.2.4")
 
     def apply(self, bed: Bed, plan: Plan) -> None:
-        """Create the Stages under the fault's name."""
-        infra = bed.settings.resources.infra / "kubernetes"
-        made = stages.fault_stages(infra, self.stage, self.region, self.image, self._seconds())
+        """Create the Stages, or the policy, under the fault's name."""
         with administrator(bed) as api:
-            for each in made:
+            if not stages.is_simulated(api):
+                labels = {
+                    stages.FAULT_LABEL: self.stage,
+                    f"{stages.FAULT_LABEL}-cluster": self.region,
+                    KEY_LABEL: plan["key"],
+                }
+                for each in policies.documents(
+                    plan["key"], labels, self.stage, self.region, self.image, self._seconds()
+                ):
+                    api.apply(each)
+                return
+            infra = bed.settings.resources.infra / "kubernetes"
+            for each in stages.fault_stages(infra, self.stage, self.region, self.image, self._seconds()):
                 each["metadata"]["name"] = f"{plan['key']}.{each['metadata']['name']}"
                 each["metadata"]["labels"][KEY_LABEL] = plan["key"]
                 # What shows that a pod was met: a kubelet says it too.
@@ -70,18 +83,29 @@ class StageFault(RegionFault, ABC):
                 api.apply(each)
 
     def confirm(self, bed: Bed, plan: Plan) -> None:
-        """See that the API serves them to the kubelet's part."""
+        """See that the API serves the Stages to the kubelet's part, or that it changes pods."""
+        with administrator(bed) as api:
+            if not stages.is_simulated(api):
+                policies.await_force(api, plan["key"], self.region, self.image)
+                return
         if not _stages(bed, plan):
             raise Unavailable(f"the Stages of {self.kind} in {self.region} are gone; were all faults ended by a reset?")
 
     def undo(self, bed: Bed, plan: Plan) -> None:
-        """Delete the Stages; pods that they held recover within seconds."""
+        """Delete the Stages, or the policy; pods that they held recover within seconds."""
         with administrator(bed) as api:
+            if not stages.is_simulated(api):
+                for each in policies.present(api, f"{KEY_LABEL}={plan['key']}"):
+                    policies.end(api, each)
+                return
             for each in _stages(bed, plan):
                 api.delete({"kind": "Stage", "metadata": each["metadata"]})
 
     def fired(self, bed: Bed, plan: Plan) -> int | None:
         """How many pods were met."""
+        with administrator(bed) as api:
+            if not stages.is_simulated(api):
+                return policies.met(api, plan["key"], self.region)
         return len({name for name, message in events(bed, self.region, plan, self.reason) if self.words in message})
 
     def _seconds(self) -> float | None:

@@ -12,6 +12,7 @@ from airbed.errors import AirbedError, Unavailable, UsageError
 from airbed.faults import registry
 from airbed.faults.ledger import BY_HAND, Entry, Ledger
 from airbed.faults.model import Fault
+from airbed.substrates.capabilities import ensure_can
 
 if TYPE_CHECKING:
     from airbed.bed import Bed
@@ -43,6 +44,7 @@ class FaultPlane:
         `confirm` waits until a real client would meet it. When applying or confirming fails, the fault is undone before
         the error is raised.
         """
+        ensure_can(self._bed.spec.substrate, fault.kind)
         fault.check(self._bed)
         entry = self._ledger.add(lambda key: self._entry(fault, key))
         try:

@@ -7,8 +7,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airbed.errors import UsageError
+from airbed.errors import NotOnThisSubstrate, UsageError
 from airbed.incidents.case import run_case
+from airbed.substrates.capabilities import ensure_can
 
 if TYPE_CHECKING:
     from airbed.bed import Bed
@@ -47,7 +48,7 @@ class Session:
     def play(self, bed: Bed, out: Path | None, *, repeat: int, keep_going: bool, say: Say) -> Iterator[Verdict]:
         """The verdicts as they come; ends after the first that is not as expected, unless `keep_going`."""
         ensure_bed_can([scenario for scenario, _, _ in self.plays], bed)
-        for scenario, file, case in self.plays:
+        for scenario, file, case in self._possible(bed, say):
             for number in range(repeat):
                 folder = out / scenario.name / case if out is not None else None
                 if folder is not None and repeat > 1:
@@ -66,6 +67,22 @@ class Session:
                 yield verdict
                 if not verdict.ok and not keep_going:
                     return
+
+    def _possible(self, bed: Bed, say: Say) -> list[tuple[Scenario, Path, str]]:
+        """The plays whose faults the bed's substrate can do; the others are told. Raises when none is left."""
+        found, problems = [], []
+        for scenario, file, case in self.plays:
+            try:
+                for step in scenario.cases[case].faults:
+                    ensure_can(bed.spec.substrate, step.fault)
+                found.append((scenario, file, case))
+            except NotOnThisSubstrate as error:
+                problems.append(f"{scenario.name}/{case}: {error}")
+        if problems and not found:
+            raise NotOnThisSubstrate("; ".join(problems))
+        for each in problems:
+            say(f"skipped {each}")
+        return found
 
 
 def fault_names(scenario: Scenario, case: str) -> list[str]:

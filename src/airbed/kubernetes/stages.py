@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from airbed.errors import UsageError
+from airbed.kubernetes import policies
 from airbed.kubernetes.api import Api
 from airbed.kubernetes.build import Tools
 
@@ -85,14 +86,31 @@ def set_fault(
     `kubeconfig` is the bed's administrator's, `infra` its infra/kubernetes folder; see `fault_stages` for the rest.
     """
     with Api(kubeconfig) as api:
-        for stage in fault_stages(infra, fault, cluster, image, seconds):
-            api.apply(stage)
+        if is_simulated(api):
+            for stage in fault_stages(infra, fault, cluster, image, seconds):
+                api.apply(stage)
+            return
+        name = f"airbed-{cluster}-{fault}"
+        labels = {FAULT_LABEL: fault, f"{FAULT_LABEL}-cluster": cluster}
+        for document in policies.documents(name, labels, fault, cluster, image, seconds):
+            api.apply(document)
+        policies.await_force(api, name, cluster, image)
+
+
+def is_simulated(api: Api) -> bool:
+    """Whether KWOK plays the kubelet; on a cluster with a real one faults are policies (`kubernetes.policies`)."""
+    return api.request("GET", STAGES, limit=1).is_success
 
 
 def clear_faults(kubeconfig: Path, cluster: str | None = None) -> int:
-    """End all faults, or those of one region; pods recover within seconds. Returns how many Stages were deleted."""
+    """End all faults, or those of one region; pods recover within seconds. Returns how many there were."""
     selector = FAULT_LABEL if cluster is None else f"{FAULT_LABEL}-cluster={cluster}"
     with Api(kubeconfig) as api:
+        if not is_simulated(api):
+            made = policies.present(api, selector)
+            for policy in made:
+                policies.end(api, policy)
+            return len(made)
         found = api.call("GET", STAGES, labelSelector=selector)["items"]
         for stage in found:
             api.delete({"kind": "Stage", "metadata": stage["metadata"]})

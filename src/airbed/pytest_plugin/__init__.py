@@ -68,6 +68,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     use_marks(items)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Skip a test that asks for what the bed's substrate cannot do, with the declared reason."""
+    try:
+        return (yield)
+    except Exception as error:
+        from airbed.errors import NotOnThisSubstrate
+
+        if isinstance(error, NotOnThisSubstrate):
+            pytest.skip(str(error))
+        raise
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """Add the outcomes of the test's runs, and the end of the failed tasks' logs, to a failing test's report."""

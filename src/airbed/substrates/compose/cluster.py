@@ -20,6 +20,7 @@ from airbed.spec import BedFiles, BedSpec, write_private
 from airbed.substrates.base import Progress, ServiceStatus
 from airbed.substrates.compose import layout
 from airbed.substrates.compose.engine import Engine, EngineError
+from airbed.substrates.shared import LOOPBACK
 
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 KUBELET = "kubelet"
@@ -81,7 +82,8 @@ class Cluster:
 
         program = binary(self._settings)
         config = self._files.kubernetes / "kind.json"
-        write_private(config, json.dumps(configuration(self._spec), indent=1))
+        template = self._settings.resources.infra / "kubernetes/kind/cluster.yaml"
+        write_private(config, json.dumps(configuration(self._spec, template), indent=1))
         image = read_environment(self._files).get("KIND_NODE_IMAGE")
         done = _run_kind(
             program,
@@ -288,20 +290,30 @@ class Cluster:
                 raise
 
 
-def configuration(spec: BedSpec) -> dict[str, Any]:
-    """What kind is told: a fixed port for the host, and certificates for the ways of the tasks."""
+def configuration(spec: BedSpec, template: Path) -> dict[str, Any]:
+    """What kind is told: the template, a fixed port for the host, certificates for the ways of the tasks.
+
+    One of a kind needs no election, and no bed has to survive a power cut: both cost most of what an idle node does.
+    """
+    import yaml
+
+    document: dict[str, Any] = yaml.safe_load(template.read_text())
     names = ["127.0.0.1", "localhost", "toxiproxy", layout.toxiproxy_address(spec), layout.node(spec.name)]
-    patch = "kind: ClusterConfiguration\napiServer:\n  certSANs: " + json.dumps(names)
-    return {
-        "kind": "Cluster",
-        "apiVersion": "kind.x-k8s.io/v1alpha4",
-        "networking": {"apiServerAddress": "127.0.0.1", "apiServerPort": spec.ports["kube-apiserver"]},
-        # The region faults change pods on their way in.
-        "featureGates": {"MutatingAdmissionPolicy": True},
-        "runtimeConfig": {"admissionregistration.k8s.io/v1beta1": "true"},
-        "kubeadmConfigPatches": [patch],
-        "nodes": [{"role": "control-plane"}],
+    alone = {"extraArgs": {"leader-elect": "false"}}
+    patch = {
+        "kind": "ClusterConfiguration",
+        "apiServer": {"certSANs": names},
+        "etcd": {"local": {"extraArgs": {"unsafe-no-fsync": "true"}}},
+        "controllerManager": alone,
+        "scheduler": alone,
     }
+    document["networking"] = {
+        **document.get("networking", {}),
+        "apiServerAddress": LOOPBACK,
+        "apiServerPort": spec.ports["kube-apiserver"],
+    }
+    document["kubeadmConfigPatches"] = [*document.get("kubeadmConfigPatches", []), json.dumps(patch)]
+    return document
 
 
 def binary(settings: Settings) -> str:

@@ -55,7 +55,8 @@ class Containers:
         """Those that exist, by service."""
         names = {layout.container(self._spec.name, each): each for each in services}
         rows = self._engine.inspect("container", *names, form=_FORM)
-        return {names[row["name"].lstrip("/")]: _container(names[row["name"].lstrip("/")], row) for row in rows}
+        found = {row["name"].lstrip("/"): row for row in rows}
+        return {service: _container(service, found[name]) for name, service in names.items() if name in found}
 
     def status(self, services: Sequence[str]) -> list[ServiceStatus]:
         """A row for each service; one without a container is stopped."""

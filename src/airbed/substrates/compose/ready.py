@@ -16,7 +16,8 @@ from airbed.substrates.compose.engine import Engine
 from airbed.topology import AIRFLOW_SERVICES, DATABASE_SERVICES, PROXIES
 
 Question = Callable[[], bool]
-_POLL = 0.1
+# Seconds between two questions: those to Airflow cost a login, while the machine has enough to do.
+_POLL, _AIRFLOW_POLL = 0.1, 0.25
 _LOOK = 1.0
 
 
@@ -73,7 +74,7 @@ class Readiness:
                 restarts = found.restarts if found and restarts < 0 else restarts
                 if found and found.restarts - restarts >= 3:
                     raise Unavailable(f"{service} keeps ending; {self._tail(service)}")
-            time.sleep(_POLL)
+            time.sleep(_AIRFLOW_POLL if service in AIRFLOW_SERVICES else _POLL)
 
     def _await_state(self, service: str) -> None:
         """One that works before its first health check is not shown as starting."""

@@ -126,8 +126,9 @@ class ComposeSubstrate:
         """Add the kind cluster; Airflow's containers get what they need for it."""
         start = time.monotonic()
         self._project.write()
-        self._ways.prepare(self.services)
-        return self._up_cluster(progress, start)
+        seconds = self._up_cluster(progress, start)
+        self.set_ways()
+        return seconds
 
     def alive(self) -> bool:
         """Whether the engine answers and knows the bed."""
