@@ -98,7 +98,8 @@ def test_pods_that_do_not_become_ready(bed: Any, faults: Any, kind: str, reasons
     entry = faults.inject(kind, region=REGION)
     deploy(bed)
     deploy(bed, OTHER)
-    assert eventually(lambda: waiting(bed)) <= reasons
+    # A real kubelet makes the container first.
+    assert eventually(lambda: waiting(bed) - {"ContainerCreating"}, 60) <= reasons
     eventually(lambda: ready(bed, OTHER) == 2)
     assert kept(lambda: ready(bed) == 0)
     assert faults.fired(entry) == 2
@@ -109,6 +110,8 @@ def test_pods_that_do_not_become_ready(bed: Any, faults: Any, kind: str, reasons
 
 
 def test_one_image_only_and_two_faults_in_one_region(bed: Any, faults: Any) -> None:
+    for image in ("good:1", "bad:1", "bad:2"):
+        bed.substrate.give_image(image)
     pulls = faults.inject("kubernetes.image-never-pulls", region=REGION, image="bad:1")
     loops = faults.inject("kubernetes.crash-loop", region=REGION, image="bad:2")
     deploy(bed, image="good:1", name="good")

@@ -22,20 +22,31 @@ MET = "airbed-fault"
 SLOW_SECONDS = 20.0
 _PATIENCE = 20.0  # seconds
 _FIRST = "/spec/containers/0"
-_PATCHES = {
+
+
+def _patch(expression: str) -> dict[str, Any]:
+    return {"patchType": "JSONPatch", "jsonPatch": {"expression": expression}}
+
+
+_MUTATIONS: dict[str, dict[str, Any]] = {
     # No registry has it; the kubelet asks although the image is here.
-    "never-pulls": f'JSONPatch{{op: "add", path: "{_FIRST}/imagePullPolicy", value: "Always"}}',
-    # The regions' own image ends with 1 when it is told so.
-    "crash-loops": (
-        f'JSONPatch{{op: "add", path: has(object.spec.containers[0].env) ? "{_FIRST}/env/-" : "{_FIRST}/env",'
-        ' value: has(object.spec.containers[0].env) ? dyn(Object.spec.containers.env{name: "FAIL", value: "1"})'
-        ' : dyn([Object.spec.containers.env{name: "FAIL", value: "1"}])}'
-    ),
+    "never-pulls": _patch(f'[JSONPatch{{op: "add", path: "{_FIRST}/imagePullPolicy", value: "Always"}}]'),
+    # The regions' own image ends with 1 when it is told so; before that it is never ready, not for a moment. As a
+    # JSONPatch with a list it would end the API server (1.35.4).
+    "crash-loops": {
+        "patchType": "ApplyConfiguration",
+        "applyConfiguration": {
+            "expression": "Object{spec: Object.spec{containers: object.spec.containers.map(c, Object.spec.containers{"
+            'name: c.name, env: [Object.spec.containers.env{name: "FAIL", value: "1"}],'
+            " readinessProbe: Object.spec.containers.readinessProbe{"
+            'exec: Object.spec.containers.readinessProbe.exec{command: ["/none"]}}})}}'
+        },
+    },
     # A container whose hook is not over is in ContainerCreating.
-    "slow-to-start": (
-        f'JSONPatch{{op: "add", path: "{_FIRST}/lifecycle", value: Object.spec.containers.lifecycle{{'
+    "slow-to-start": _patch(
+        f'[JSONPatch{{op: "add", path: "{_FIRST}/lifecycle", value: Object.spec.containers.lifecycle{{'
         "postStart: Object.spec.containers.lifecycle.postStart{"
-        "sleep: Object.spec.containers.lifecycle.postStart.sleep{seconds: SECONDS}}}}"
+        "sleep: Object.spec.containers.lifecycle.postStart.sleep{seconds: SECONDS}}}}]"
     ),
 }
 
@@ -44,9 +55,10 @@ def documents(
     name: str, labels: dict[str, str], fault: str, cluster: str, image: str | None, seconds: float | None
 ) -> list[dict[str, Any]]:
     """The policy and its binding for one fault of a region."""
-    patch = _PATCHES[fault].replace("SECONDS", str(max(1, round(SLOW_SECONDS if seconds is None else seconds))))
-    mark = f'JSONPatch{{op: "add", path: "/metadata/labels/{MET}", value: "{name}"}}'
-    none = 'JSONPatch{op: "add", path: "/metadata/labels", value: Object.metadata.labels{}}'
+    wanted = str(max(1, round(SLOW_SECONDS if seconds is None else seconds)))
+    mutation = json.loads(json.dumps(_MUTATIONS[fault]).replace("SECONDS", wanted))
+    mark = f'[JSONPatch{{op: "add", path: "/metadata/labels/{MET}", value: "{name}"}}]'
+    none = '[JSONPatch{op: "add", path: "/metadata/labels", value: Object.metadata.labels{}}]'
     spec: dict[str, Any] = {
         "failurePolicy": "Fail",
         "reinvocationPolicy": "Never",
@@ -56,12 +68,7 @@ def documents(
                 {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
             ],
         },
-        "mutations": [
-            {
-                "patchType": "JSONPatch",
-                "jsonPatch": {"expression": f"(has(object.metadata.labels) ? [] : [{none}]) + [{mark}, {patch}]"},
-            }
-        ],
+        "mutations": [_patch(f"(has(object.metadata.labels) ? [] : {none}) + {mark}"), mutation],
     }
     if image is not None:
         expression = f"object.spec.containers[0].image == {json.dumps(image)}"

@@ -160,6 +160,9 @@ class Substrate(Protocol):
     def reconfigure(self, spec: BedSpec, services: Sequence[str], progress: Progress, *, warm: bool = True) -> None:
         """Restart services under changed settings of the bed; `warm`: see `with_airflow_settings`."""
 
+    def give_image(self, image: str) -> None:
+        """Let pods of the regions run an image of that name: the engine's, where there is one, else a stand-in."""
+
     def wait_ready(self, service: str, timeout: float = 60) -> None:
         """Wait until a service does its work; `timeout` in seconds."""
 

@@ -101,30 +101,42 @@ class Cluster:
         self._load_images()
 
     def _load_images(self) -> None:
-        """Give the regions an image that runs, under the names that are deployed."""
+        """Give the regions what the pattern deploys."""
+        for name in DEPLOYED:
+            self.give_image(name)
+
+    def give_image(self, name: str) -> None:
+        """Let pods run an image: the engine's of that name, else the regions' own under that name."""
+        if self._engine.inspect("image", name, form="{{json .Id}}"):
+            self._import(name)
+            return
+        own = self._own_image()
+        self._inside("ctr", "--namespace", "k8s.io", "images", "tag", "--force", own, _full_name(name))
+
+    def _own_image(self) -> str:
+        """The node's name of the image that the regions run; put there when it is missing."""
         from airbed.substrates.compose.project import read_environment
 
-        image = read_environment(self._files).get("HELLO_IMAGE")
-        listed = self._inside("ctr", "--namespace", "k8s.io", "images", "ls", "-q").split()
+        image = read_environment(self._files).get("HELLO_IMAGE", "")
+        there = self._inside("ctr", "--namespace", "k8s.io", "images", "ls", "-q").split()
+        if _full_name(image) in there:
+            return _full_name(image)
         if image and self._engine.inspect("image", image, form="{{json .Id}}"):
-            archive = self._files.kubernetes / "image.tar"
-            self._engine.run("save", "--output", str(archive), image)
-            self._engine.run("cp", str(archive), f"{self.node}:/image.tar")
-            archive.unlink()
-            self._inside("ctr", "--namespace", "k8s.io", "images", "import", "--no-unpack", "/image.tar")
-            self._inside("rm", "/image.tar")
-            source = _full_name(image)
-        else:
-            # A program that does nothing and stays: what every pod has anyway.
-            source = next((each for each in listed if "/pause:" in each), "")
-            if not source:
-                raise Unavailable(f"the node {self.node} has no pause image; build the images anew: make images")
-        for name in DEPLOYED:
-            self.give_image(source, name)
+            self._import(image)
+            return _full_name(image)
+        # A program that does nothing and stays: what every pod has anyway. It knows no crash loop.
+        pause = next((each for each in there if "/pause:" in each), None)
+        if pause is None:
+            raise Unavailable(f"the node {self.node} has no pause image; build the images anew: make images")
+        return pause
 
-    def give_image(self, source: str, name: str) -> None:
-        """Let an image of the node have another name too."""
-        self._inside("ctr", "--namespace", "k8s.io", "images", "tag", "--force", source, _full_name(name))
+    def _import(self, image: str) -> None:
+        archive = self._files.kubernetes / "image.tar"
+        self._engine.run("save", "--output", str(archive), image)
+        self._engine.run("cp", str(archive), f"{self.node}:/image.tar")
+        archive.unlink()
+        self._inside("ctr", "--namespace", "k8s.io", "images", "import", "--no-unpack", "/image.tar")
+        self._inside("rm", "/image.tar")
 
     def _write_administrator(self) -> None:
         """An account with all rights and a token, in a kubeconfig of the bed's own form; kept while it is good."""

@@ -295,6 +295,10 @@ class ComposeSubstrate:
             self._engine.run("exec", container, "python", "-S", "-m", "airbed.substrates.compose.tree", *words)
         )
 
+    def give_image(self, image: str) -> None:
+        """Let pods of the regions run an image of that name: the engine's, else the one that the pattern deploys."""
+        self._cluster.give_image(image)
+
     def wait_ready(self, service: str, timeout: float = 60) -> None:
         """Wait until a service does its work, for instance after a kill."""
         self._ensure_known(service)

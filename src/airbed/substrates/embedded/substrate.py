@@ -247,6 +247,9 @@ class EmbeddedSubstrate:
     def _of(self, service: str) -> dict[int, processes.Process]:
         return processes.of_bed(self._spec.mark, service)
 
+    def give_image(self, image: str) -> None:
+        """Nothing: no container is ever run, so every image is there."""
+
     def wait_ready(self, service: str, timeout: float = 60) -> None:
         """Wait until a service does its work, for instance after a kill."""
         self._await(self._program(service), timeout)
