@@ -12,7 +12,7 @@ import time
 from typing import Any
 
 from airbed.errors import Unavailable
-from airbed.kubernetes.api import Api
+from airbed.kubernetes.api import Api, message
 
 POLICY, BINDING = "MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding"
 POLICIES = "/apis/admissionregistration.k8s.io/v1beta1/mutatingadmissionpolicies"
@@ -98,13 +98,14 @@ def await_force(api: Api, name: str, cluster: str, image: str | None, *, force: 
     deadline = time.monotonic() + _PATIENCE
     while True:
         answer = api.request("POST", f"/api/v1/namespaces/{cluster}/pods", pod, dryRun="All")
-        # Admission's last word may be another one: a quota that is used up.
         found = answer.json().get("metadata", {}).get("labels", {}).get(MET) if answer.is_success else None
-        if (found == name) is force or (not answer.is_success and force):
+        # Admission's last word may be another one, after the policy's: a quota that is used up.
+        if (found == name) is force or (force and "exceeded quota" in answer.text):
             return
         if time.monotonic() > deadline:
             state = "does not change" if force else "still changes"
-            raise Unavailable(f"the policy {name} {state} new pods of {cluster} after {_PATIENCE:g} s")
+            said = "" if answer.is_success else f": {message(answer)}"
+            raise Unavailable(f"the policy {name} {state} new pods of {cluster} after {_PATIENCE:g} s{said}")
         time.sleep(0.1)
 
 
