@@ -12,7 +12,7 @@ from airbed.settings import Settings, load_settings
 from airbed.spec import BedFiles, BedSpec
 from airbed.substrates.base import Progress, Removed
 from airbed.substrates.compose import layout
-from airbed.substrates.compose.engine import Engine, ensure_usable, find, find_quietly
+from airbed.substrates.compose.engine import Engine, ensure_usable, find
 from airbed.substrates.compose.substrate import ComposeSubstrate
 
 _PROJECT = "com.docker.compose.project"
@@ -115,20 +115,22 @@ def open_bed(settings: Settings, files: BedFiles, spec: BedSpec, endpoints: Endp
 
 
 def marks_of(files: BedFiles) -> set[str]:
-    """The marks of containers, networks and volumes that the engine has of the bed's folder."""
-    engine = find_quietly(load_settings())
-    if engine is None:
-        return set()
-    return {mark for folder, mark in _labels(engine, f"{_FOLDER}={files.folder}") if folder}
+    """The marks of containers and networks that the engine has of the bed's folder."""
+    return {mark for _, mark in _quietly(load_settings(), f"{_FOLDER}={files.folder}") if mark}
 
 
 def strays(settings: Settings) -> set[str]:
     """The names of beds of this state folder that the engine has something of."""
-    engine = find_quietly(settings)
-    if engine is None:
-        return set()
-    folders = [Path(folder) for folder, _ in _labels(engine, _FOLDER)]
+    folders = [Path(folder) for folder, _ in _quietly(settings, _FOLDER) if folder]
     return {each.name for each in folders if each.parent == settings.beds}
+
+
+def _quietly(settings: Settings, label: str) -> set[tuple[str, str]]:
+    """Folder and mark of everything with that label; nothing where no engine answers: every machine is asked this."""
+    try:
+        return _labels(find(settings), label)
+    except Unavailable:
+        return set()
 
 
 def remove(files: BedFiles, marks: Collection[str], ports: Mapping[str, int], progress: Progress) -> Removed:

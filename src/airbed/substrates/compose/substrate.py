@@ -138,10 +138,16 @@ class ComposeSubstrate:
             return False
 
     def sweep(self) -> int:
-        """End every container at once, data kept; returns how many there were. Their logs are fetched before."""
-        self._fetch_logs()
-        ended = self._project.kill()
-        return ended + (self._cluster.halt() if self._spec.kubernetes else 0)
+        """End every container at once, data kept; returns how many there were. Their logs are fetched before.
+
+        Called when something went wrong: an engine that does not answer has nothing that could be ended.
+        """
+        try:
+            self._fetch_logs()
+            ended = self._project.kill()
+            return ended + (self._cluster.halt() if self._spec.kubernetes else 0)
+        except Unavailable:
+            return 0
 
     def halt(self, timeout: float = 10) -> int:
         """Stop every container, data kept; returns how many there were."""
