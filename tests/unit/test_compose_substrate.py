@@ -12,8 +12,10 @@ from airbed.bed import Bed
 from airbed.errors import NotOnThisSubstrate, Unavailable, UsageError
 from airbed.faults.plane import FaultPlane
 from airbed.faults.registry import make
+from airbed.kubernetes import policies, stages
 from airbed.substrates import registry
 from airbed.substrates.compose import layout, logs, project
+from airbed.substrates.compose.cluster import configuration
 from airbed.substrates.compose.engine import Engine, ensure_usable, find
 from airbed.topology import AIRFLOW_SERVICES, CORE_SERVICES, PROXIES
 
@@ -188,3 +190,23 @@ def test_logs_are_added_to_what_was_fetched(bed: Bed, docker: Docker) -> None:
     logs.fetch(engine, bed.files, bed.spec, "s3")
     docker.answer("logs", out=f"{first}\n{second}\n")
     assert logs.fetch(engine, bed.files, bed.spec, "s3").read_text() == "one\ntwo\n"
+
+
+@pytest.mark.parametrize("fault", stages.FAULTS)
+def test_every_region_fault_has_a_policy(fault: str) -> None:
+    policy, binding = policies.documents("airbed-x", {"a": "b"}, fault, "prod-euw1", "web:2", 3.4)
+    assert binding["spec"]["policyName"] == policy["metadata"]["name"] == "airbed-x"
+    names = policy["spec"]["matchConstraints"]["namespaceSelector"]["matchLabels"].values()
+    assert list(names) == ["prod-euw1"]
+    assert policy["spec"]["matchConditions"][0]["expression"].endswith('== "web:2"')
+    text = json.dumps(policy)
+    assert "SECONDS" not in text
+    assert ("seconds: 3}" in text) is (fault == "slow-to-start")
+
+
+def test_the_certificate_of_the_cluster_has_the_address_of_the_tasks(bed: Bed) -> None:
+    template = bed.settings.resources.infra / "kubernetes/kind/cluster.yaml"
+    made = configuration(bed.spec, template)
+    assert made["networking"]["apiServerPort"] == bed.spec.ports["kube-apiserver"]
+    assert layout.toxiproxy_address(bed.spec) in json.loads(made["kubeadmConfigPatches"][-1])["apiServer"]["certSANs"]
+    assert made["featureGates"]["MutatingAdmissionPolicy"]

@@ -28,26 +28,32 @@ def _patch(expression: str) -> dict[str, Any]:
     return {"patchType": "JSONPatch", "jsonPatch": {"expression": expression}}
 
 
-_MUTATIONS: dict[str, dict[str, Any]] = {
+_MUTATIONS: dict[str, list[dict[str, Any]]] = {
     # No registry has it; the kubelet asks although the image is here.
-    "never-pulls": _patch(f'[JSONPatch{{op: "add", path: "{_FIRST}/imagePullPolicy", value: "Always"}}]'),
-    # The regions' own image ends with 1 when it is told so; before that it is never ready, not for a moment. As a
-    # JSONPatch with a list it would end the API server (1.35.4).
-    "crash-loops": {
-        "patchType": "ApplyConfiguration",
-        "applyConfiguration": {
-            "expression": "Object{spec: Object.spec{containers: object.spec.containers.map(c, Object.spec.containers{"
-            'name: c.name, env: [Object.spec.containers.env{name: "FAIL", value: "1"}],'
-            " readinessProbe: Object.spec.containers.readinessProbe{"
-            'exec: Object.spec.containers.readinessProbe.exec{command: ["/none"]}}})}}'
+    "never-pulls": [_patch(f'[JSONPatch{{op: "add", path: "{_FIRST}/imagePullPolicy", value: "Always"}}]')],
+    # The regions' own image ends with 1 when it is told so; a probe that nobody answers keeps it from being ready for
+    # the moment before. A JSONPatch with a list would end the API server (1.35.4).
+    "crash-loops": [
+        {
+            "patchType": "ApplyConfiguration",
+            "applyConfiguration": {
+                "expression": "Object{spec: Object.spec{containers: object.spec.containers.map(c,"
+                ' Object.spec.containers{name: c.name, env: [Object.spec.containers.env{name: "FAIL", value: "1"}]})}}'
+            },
         },
-    },
+        _patch(
+            f'[JSONPatch{{op: "add", path: "{_FIRST}/readinessProbe", value: Object.spec.containers.readinessProbe{{'
+            "grpc: Object.spec.containers.readinessProbe.grpc{port: 1}}}]"
+        ),
+    ],
     # A container whose hook is not over is in ContainerCreating.
-    "slow-to-start": _patch(
-        f'[JSONPatch{{op: "add", path: "{_FIRST}/lifecycle", value: Object.spec.containers.lifecycle{{'
-        "postStart: Object.spec.containers.lifecycle.postStart{"
-        "sleep: Object.spec.containers.lifecycle.postStart.sleep{seconds: SECONDS}}}}]"
-    ),
+    "slow-to-start": [
+        _patch(
+            f'[JSONPatch{{op: "add", path: "{_FIRST}/lifecycle", value: Object.spec.containers.lifecycle{{'
+            "postStart: Object.spec.containers.lifecycle.postStart{"
+            "sleep: Object.spec.containers.lifecycle.postStart.sleep{seconds: SECONDS}}}}]"
+        )
+    ],
 }
 
 
@@ -56,7 +62,7 @@ def documents(
 ) -> list[dict[str, Any]]:
     """The policy and its binding for one fault of a region."""
     wanted = str(max(1, round(SLOW_SECONDS if seconds is None else seconds)))
-    mutation = json.loads(json.dumps(_MUTATIONS[fault]).replace("SECONDS", wanted))
+    mutations = json.loads(json.dumps(_MUTATIONS[fault]).replace("SECONDS", wanted))
     mark = f'[JSONPatch{{op: "add", path: "/metadata/labels/{MET}", value: "{name}"}}]'
     none = '[JSONPatch{op: "add", path: "/metadata/labels", value: Object.metadata.labels{}}]'
     spec: dict[str, Any] = {
@@ -68,7 +74,7 @@ def documents(
                 {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
             ],
         },
-        "mutations": [_patch(f"(has(object.metadata.labels) ? [] : {none}) + {mark}"), mutation],
+        "mutations": [_patch(f"(has(object.metadata.labels) ? [] : {none}) + {mark}"), *mutations],
     }
     if image is not None:
         expression = f"object.spec.containers[0].image == {json.dumps(image)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,10 +91,13 @@ class ComposeSubstrate:
         self._ways.prepare(self.services, forget=True)
         self._project.up(timeout=timeout)
         progress(f"containers started after {time.monotonic() - start:.1f} s")
-        seconds = self._ready.wait_all(CORE_SERVICES, progress, timeout, start=start)
-        if self._spec.kubernetes:
-            seconds |= self._up_cluster(progress, start)
-        return seconds
+        if not self._spec.kubernetes:
+            return self._ready.wait_all(CORE_SERVICES, progress, timeout, start=start)
+        # Beside Airflow, which is not ready for a while; the network is there.
+        with ThreadPoolExecutor(1) as beside:
+            cluster = beside.submit(self._up_cluster, progress, start)
+            seconds = self._ready.wait_all(CORE_SERVICES, progress, timeout, start=start)
+            return seconds | cluster.result()
 
     def _up_cluster(self, progress: Progress, start: float) -> dict[str, float]:
         self._cluster.up(progress)
