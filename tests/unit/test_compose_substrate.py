@@ -127,6 +127,19 @@ def test_a_killed_container_is_started_again_and_counted(bed: Bed, docker: Docke
     assert {each.name: each.crashes for each in bed.substrate.status()}["scheduler"] == 1
 
 
+def test_a_partitioned_service_comes_back_under_its_name_and_address(bed: Bed, docker: Docker) -> None:
+    docker.answer("{{json .NetworkSettings.Networks}}", out="{}")
+    bed.substrate.partition("shard-1")
+    bed.substrate.rejoin("shard-1")
+    bed.substrate.rejoin("toxiproxy")
+    network, address = layout.network("mine"), layout.toxiproxy_address(bed.spec)
+    assert [each for each in docker.calls if each.startswith("network")] == [
+        f"network disconnect {network} airbed-mine-shard-1-1",
+        f"network connect --alias shard-1 {network} airbed-mine-shard-1-1",
+        f"network connect --alias toxiproxy --ip {address} {network} airbed-mine-toxiproxy-1",
+    ]
+
+
 def test_a_stopped_service_closes_its_way(bed: Bed, docker: Docker) -> None:
     docker.states(bed, toxiproxy="exited")
     bed.substrate.stop("s3")

@@ -260,6 +260,27 @@ class ComposeSubstrate:
         if self.state(service) == "paused":
             self._engine.run("unpause", layout.container(self._spec.name, service))
 
+    def partition(self, service: str) -> None:
+        """Take a running service off the network until `rejoin`; Toxiproxy does not find it and cuts clients off."""
+        self._ensure_container(service)
+        container = layout.container(self._spec.name, service)
+        self._engine.run("network", "disconnect", layout.network(self._spec.name), container)
+
+    def rejoin(self, service: str) -> None:
+        """Put it back under the names and the address that it had; nothing happens when it is there."""
+        self._ensure_container(service)
+        network, container = layout.network(self._spec.name), layout.container(self._spec.name, service)
+        form = "{{json .NetworkSettings.Networks}}"
+        if network in self._engine.inspect("container", container, form=form)[0]:
+            return
+        address = ["--ip", layout.toxiproxy_address(self._spec)] if service == TOXIPROXY else []
+        self._engine.run("network", "connect", "--alias", service, *address, network, container)
+
+    def _ensure_container(self, service: str) -> None:
+        self._ensure_known(service)
+        if service in PARTS:
+            raise UsageError(f"{service} is a process of the node {layout.node(self._spec.name)}, not a container")
+
     def set_ways(self) -> None:
         """Open and close the ways of the tasks: closed to a service that is stopped, and where a fault says so."""
         found = self._containers.all([TOXIPROXY]).get(TOXIPROXY)
