@@ -110,7 +110,7 @@ def test_a_run_survives_the_death_of_its_scheduler(bed: Bed) -> None:
 
     killer = threading.Thread(target=kill)
     killer.start()
-    result = run_dag(bed, "lifecycle_slow", conf={"seconds": 8}, timeout=PATIENCE)
+    result = run_dag(bed, "lifecycle_slow", conf={"seconds": 60}, timeout=PATIENCE)
     killer.join()
     assert result.state == "success"
     work = result.tasks["work"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import secrets
 import time
 from abc import ABC
 from collections.abc import Sequence
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 Service = Literal["metadata", "shard-0", "shard-1", "shard-2", "warehouse"]
 PATIENCE = 30.0  # seconds
+LOG_PATIENCE = 5.0  # seconds
 _POLL = 0.05
 
 
@@ -53,13 +56,27 @@ class PostgresFault(Fault, ABC):
         return None if counted is None else int(counted)
 
     def log_lines(self, bed: Bed, plan: Plan, *words: str) -> int:
-        """How many lines of the server's log since `plan` have one of these words."""
+        """How many lines of the server's log since `plan` have one of these words.
+
+        A client has its error before the log has the line, so the server is made to write one more, and that one is
+        waited for. A server that cannot be asked now has written what it will.
+        """
+        import psycopg
+
+        last = f"airbed reads to here: {secrets.token_hex(8)}"
+        with contextlib.suppress(Unavailable, psycopg.Error):
+            ask(bed, self.service, f"DO $$ BEGIN RAISE LOG '{last}'; END $$")
+            deadline = time.monotonic() + LOG_PATIENCE
+            while not any(last in line for line in self._log_since(bed, plan)) and time.monotonic() < deadline:
+                time.sleep(0.02)
+        return sum(any(word in line for word in words) for line in self._log_since(bed, plan))
+
+    def _log_since(self, bed: Bed, plan: Plan) -> list[str]:
         log = bed.substrate.log_file(self.service)
         with log.open("rb") as file:
             # A log that was rotated in the meantime is read from its start.
             file.seek(plan["log"] if log.stat().st_size >= plan["log"] else 0)
-            lines = file.read().decode(errors="replace").splitlines()
-        return sum(any(word in line for word in words) for line in lines)
+            return file.read().decode(errors="replace").splitlines()
 
 
 def superuser(bed: Bed, service: str, name: str = "airbed") -> psycopg.Connection[Any]:
@@ -77,7 +94,8 @@ def superuser(bed: Bed, service: str, name: str = "airbed") -> psycopg.Connectio
 def ask(bed: Bed, service: str, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
     """The rows of one query, asked as superuser."""
     with superuser(bed, service) as session:
-        return session.execute(query.encode(), values).fetchall()
+        answer = session.execute(query.encode(), values)
+        return answer.fetchall() if answer.description else []
 
 
 def login(bed: Bed, service: str, name: str = "airbed") -> psycopg.Connection[Any]:

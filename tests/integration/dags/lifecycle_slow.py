@@ -1,4 +1,4 @@
-"""Six mapped instances that take a while, so that something can be killed under them."""
+"""Six mapped instances whose first tries take a while, so that something can be killed under them."""
 
 import time
 from datetime import timedelta
@@ -9,8 +9,8 @@ from airflow.sdk import dag, task
 @dag(schedule=None, params={"seconds": 5})
 def lifecycle_slow():
     @task(retries=3, retry_delay=timedelta(seconds=30))
-    def work(number: int, params=None) -> int:
-        time.sleep(params["seconds"])
+    def work(number: int, params=None, ti=None) -> int:
+        time.sleep(params["seconds"] if ti.try_number == 1 else 1)
         return number
 
     @task

@@ -107,8 +107,13 @@ def remove(files: BedFiles, marks: Collection[str], ports: Mapping[str, int], pr
     """Sweep the processes, then look at each port."""
     from airbed.substrates.embedded import object_store
 
+    sockets = dict(ports)
+    if not ports:
+        # The bed's own record is lost; its S3, while it lives, knows the ports of its sockets.
+        for pid in (pid for mark in marks for pid in processes.of_bed(mark, "s3")):
+            sockets |= object_store.ports_in(processes.command_of(pid))
     ended = sum(EmbeddedSubstrate.sweep_mark(mark, files.name) for mark in marks)
-    object_store.remove_sockets(ports)
+    object_store.remove_sockets(sockets)
     # None of the bed's processes is left: a port that stays taken went to another program while the bed was stopped.
     wanted = set(ports.values())
     taken = still_taken(wanted)
