@@ -20,6 +20,7 @@ from airbed.kubernetes import build
 from airbed.request import Request
 from airbed.settings import Settings
 from airbed.spec import BedFiles
+from airbed.substrates.registry import beds_on
 from airbed.substrates.shared import prepare_roots
 
 AIRBED = Path(sys.executable).with_name("airbed")
@@ -150,7 +151,8 @@ def test_no_go_and_no_built_kubernetes(settings, dags, monkeypatch):
 def test_a_port_taken_by_someone_else_is_named(settings, dags):
     files = BedFiles(settings, "x")
     prepare_roots(settings)
-    lifecycle._create(settings, files, Request("x", dags=[dags], kubernetes=False), lambda line: None)
+    request = Request("x", dags=[dags], kubernetes=False)
+    lifecycle._create(beds_on("embedded"), settings, files, request, lambda line: None)
     spec = files.read_spec()
     spec.state = "stopped"
     files.write_spec(spec)

@@ -53,6 +53,22 @@ def test_it_is_found_by_pid_title_and_mark(mark: str, family: tuple[int, int]) -
     assert trees.tree(mark, pid, start + 1) == {}
 
 
+def test_a_process_that_shows_no_mark_is_found_below_one_that_does(mark: str) -> None:
+    """As for every user but root: the processes of Airflow's tasks let nobody read their environment."""
+    below = "env -i sh -c 'sleep 60' airflow-worker-instance-2; true"
+    environment = {processes.MARK: mark, processes.SERVICE: "scheduler", "PATH": "/usr/bin:/bin"}
+    with subprocess.Popen(["sh", "-c", below], env=environment) as above:
+        try:
+            deadline = time.monotonic() + 5
+            while not (unmarked := [pid for pid, each in processes.of_bed(mark).items() if each.mark is None]):
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            assert unmarked[0] != above.pid
+            assert trees.start_of(mark, unmarked[0], "sleep") is not None
+        finally:
+            processes.sweep(mark)
+
+
 def test_it_freezes_and_goes_on_as_a_whole(mark: str, family: tuple[int, int]) -> None:
     assert len(trees.freeze(mark, *family)) == 4
     assert {each.state for each in trees.tree(mark, *family).values()} == {"T"}

@@ -14,10 +14,11 @@ from airbed.substrates.embedded.processes import Process
 def start_of(mark: str, pid: int, title: str) -> int | None:
     """When that process of the bed started, in clock ticks since boot; None when it is not there, or not the one.
 
-    `title` is a part of its command line: a pid alone may have gone to another process.
+    `title` is a part of its command line: a pid alone may have gone to another process. Airflow 3.3.2 makes the
+    processes of a task unreadable for the user's own other processes: their mark is that of the scheduler above them.
     """
-    found = processes.processes().get(pid)
-    if found is None or found.mark != mark or title not in command_line(pid):
+    found = processes.of_bed(mark).get(pid)
+    if found is None or title not in command_line(pid):
         return None
     return found.start
 
