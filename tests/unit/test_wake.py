@@ -58,7 +58,20 @@ def test_it_waits_twice_as_long_each_time_but_never_longer_than_asked(waking: Mo
         patch.setattr(waking.connection, "wait", wait_for)
         for _ in range(7):
             wait(1.0)
-    assert waited == [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
+    assert waited == pytest.approx([0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0], abs=0.03)
+
+
+def test_it_rests_four_times_as_long_as_it_worked(waking: ModuleType) -> None:
+    results: SimpleQueue[str] = SimpleQueue()
+    results.put("done")
+    wait = waking.IdleWait(lambda: [results._reader], lambda: None)
+    until = time.process_time() + 0.05
+    while time.process_time() < until:
+        pass
+    assert seconds_of(wait, LONG) >= waking.REST * 0.05
+    assert seconds_of(wait, LONG) < LONG / 2
+    wait._worked -= 60
+    assert seconds_of(wait, 0.1) < LONG, "never longer than asked"
 
 
 class Base(orm.DeclarativeBase):
