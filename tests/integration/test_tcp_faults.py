@@ -41,19 +41,16 @@ def test_latency_delays_tasks_and_not_the_host(bed: Bed, plane: FaultPlane, serv
     with plane.injected(registry.make("tcp.latency", {"service": service, "latency_ms": 400})):
         assert talk(bed, service).seconds >= 0.4
         if service in bed.endpoints.databases:
-            start = time.monotonic()
-            bed.database(service).close()
-            assert time.monotonic() - start < 0.4
+            _once_below(0.4, lambda: _seconds(lambda: bed.database(service).close()))
     assert is_as_it_was(bed, service)
-    assert talk(bed, service).seconds < 0.4
+    _once_below(0.4, lambda: talk(bed, service).seconds)
 
 
 def test_latency_meets_a_connection_that_was_there(bed: Bed, plane: FaultPlane) -> None:
     with psycopg.connect(bed.endpoints.databases["shard-0"].url(task=True), autocommit=True) as connection:
         with plane.injected(registry.make("tcp.latency", {"service": "shard-0", "latency_ms": 300, "jitter_ms": 100})):
-            took = _seconds(lambda: connection.execute("SELECT 1"))
-            assert 0.2 <= took < 2
-        assert _seconds(lambda: connection.execute("SELECT 1")) < 0.2
+            assert _seconds(lambda: connection.execute("SELECT 1")) >= 0.2
+        _once_below(0.2, lambda: _seconds(lambda: connection.execute("SELECT 1")))
 
 
 @pytest.mark.parametrize("direction", ["downstream", "upstream"])
@@ -64,7 +61,7 @@ def test_bandwidth_makes_large_transfers_slow(bed: Bed, plane: FaultPlane, servi
         return talk(bed, service, up=up, down=down)
 
     carry()  # an answer that is made at its first request
-    assert carry().seconds < 0.5
+    _once_below(0.5, lambda: carry().seconds)
     with plane.injected(registry.make("tcp.bandwidth", {"service": service, "rate_kb": 100, "direction": direction})):
         went = carry()
         assert went.error is None
@@ -83,7 +80,7 @@ def test_timeout_closes_the_connection_after_its_time(bed: Bed, plane: FaultPlan
     with plane.injected(registry.make("tcp.timeout", {"service": "shard-1", "timeout_ms": 300})):
         went = talk(bed, "shard-1")
     assert "server closed the connection unexpectedly" in str(went.error)
-    assert 0.3 <= went.seconds < 3
+    assert went.seconds >= 0.3
 
 
 @pytest.mark.parametrize("parameters", [{}, {"after_ms": 100}, {"after_bytes": 20_000}])
@@ -122,12 +119,12 @@ def test_cut_ends_a_transfer_too_early(bed: Bed, plane: FaultPlane) -> None:
 
 
 def test_slow_close_keeps_the_client_waiting_for_the_end(bed: Bed, plane: FaultPlane) -> None:
-    assert hang_up(bed, "shard-0", 5).seconds < 0.5
+    _once_below(0.5, lambda: hang_up(bed, "shard-0", 5).seconds)
     with plane.injected(registry.make("tcp.slow-close", {"service": "shard-0", "delay_ms": 800})):
         went = hang_up(bed, "shard-0", 5)
         assert went.error is None
         assert went.seconds >= 0.8
-    assert hang_up(bed, "shard-0", 5).seconds < 0.5
+    _once_below(0.5, lambda: hang_up(bed, "shard-0", 5).seconds)
     assert is_as_it_was(bed, "shard-0")
 
 
@@ -230,6 +227,11 @@ def _seconds(work: Callable[[], Any]) -> float:
     start = time.monotonic()
     work()
     return time.monotonic() - start
+
+
+def _once_below(bound: float, measure: Callable[[], float]) -> None:
+    """A fault delays every time; a busy machine does not: hold `measure` to `bound` seconds by its best of ten."""
+    assert any(measure() < bound for _ in range(10))
 
 
 def _until(condition: Callable[[], bool], timeout: float = 20) -> None:
