@@ -185,23 +185,45 @@ def test_the_lock_file_of_a_dead_process_holds_nobody_up(settings, dags, monkeyp
     assert lines == []
 
 
-def test_a_python_that_is_too_old(tmp_path):
+def set_up_with(tmp_path, pythons):
+    """Run scripts/setup where these, and no others, are on PATH: each is the text of a shell script."""
     tools = tmp_path / "bin"
     tools.mkdir()
-    for name in ("uname", "df", "awk", "dirname", "sh"):
+    for name in ("uname", "df", "awk", "dirname", "sh", "rm"):
         (tools / name).symlink_to(shutil.which(name))
-    (tools / "python3").write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.9.2\nexit 1\n')
-    (tools / "python3").chmod(0o755)
-    environment = {"PATH": str(tools), "HOME": str(tmp_path)}
-    done = subprocess.run(
+    folders = []
+    for number, script in enumerate(pythons):
+        folders.append(tmp_path / f"python {number}")
+        folders[-1].mkdir()
+        (folders[-1] / "python3").write_text(f"#!/bin/sh\n{script}\n")
+        (folders[-1] / "python3").chmod(0o755)
+    return subprocess.run(
         [str(ROOT / "scripts/setup"), str(tmp_path / "venv")],
         capture_output=True,
         text=True,
         check=False,
-        env=environment,
+        env={"PATH": ":".join(map(str, [tools, *folders])), "HOME": str(tmp_path)},
     )
+
+
+def test_a_python_that_is_too_old(tmp_path):
+    done = set_up_with(tmp_path, ['[ "$1" = --version ] && echo Python 3.9.2; exit 1'])
     assert done.returncode == 2
     assert done.stderr.splitlines() == [
-        "error: no Python 3.11, 3.12 or 3.13 found on PATH (Python 3.9.2); install one, or set PYTHON=/path/to/python3"
+        "error: no Python 3.11, 3.12 or 3.13 with venv found as python3 on PATH (Python 3.9.2); "
+        "install one (Debian: python3-venv), or set PYTHON=/path/to/python3"
     ]
     assert not (tmp_path / "venv").exists()
+
+
+def test_an_optimised_python_is_taken_before_one_that_is_not(tmp_path):
+    too_old, plain, optimised = (
+        f'case "$2" in *version_info*) exit {supported};; *CONFIG_ARGS*) exit {quick};; esac; exit 1'
+        for supported, quick in ((1, 0), (0, 1), (0, 0))
+    )
+    done = set_up_with(tmp_path, [too_old, plain, optimised])
+    assert done.returncode == 3
+    assert done.stderr.startswith(f"error: '{tmp_path}/python 2/python3 -m venv' does not work")
+    (again := tmp_path / "without").mkdir()
+    done = set_up_with(again, [too_old, plain])
+    assert done.stderr.startswith(f"error: '{again}/python 1/python3 -m venv' does not work")

@@ -35,6 +35,7 @@ def make_bed(settings, name, **fields):
         (system("Darwin", "x86_64"), "missing"),
         (python((3, 10)), "missing"),
         (python((3, 11)), "ok"),
+        (python((3, 11), quick=False), "warn"),
         (python((3, 14)), "missing"),
     ],
 )

@@ -7,6 +7,7 @@ import platform
 import pwd
 import shutil
 import sys
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,7 +25,7 @@ BUILD_DISK_BYTES = 5_000_000_000
 def machine(settings: Settings) -> Iterator[Finding]:
     """The findings about the machine itself."""
     yield system(platform.system(), platform.machine())
-    yield python(sys.version_info[:2])
+    yield python(sys.version_info[:2], optimised())
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     yield Finding(
         "cores", "ok" if cores >= 2 else "warn", f"{cores}", "" if cores >= 2 else "a bed starts in twice the time"
@@ -43,11 +44,20 @@ def system(name: str, processor: str) -> Finding:
     return Finding("system", "ok" if good else "missing", f"{name} {processor}", "" if good else remedy)
 
 
-def python(version: tuple[int, ...]) -> Finding:
-    """A Python that Airflow 3.3.2 and the locked packages support."""
-    good = PYTHONS[0] <= version < PYTHONS[1]
-    remedy = "install Python 3.11, 3.12 or 3.13, then: make setup PYTHON=/path/to/python3"
-    return Finding("Python", "ok" if good else "missing", platform.python_version(), "" if good else remedy)
+def python(version: tuple[int, ...], quick: bool = True) -> Finding:
+    """A Python that Airflow 3.3.2 and the locked packages support, best one built with optimisations."""
+    if not PYTHONS[0] <= version < PYTHONS[1]:
+        remedy = "install Python 3.11, 3.12 or 3.13, then: make setup PYTHON=/path/to/python3"
+        return Finding("Python", "missing", platform.python_version(), remedy)
+    if not quick:
+        remedy = "a bed takes a tenth more CPU; use your distribution's Python: make setup PYTHON=/usr/bin/python3"
+        return Finding("Python", "warn", f"{platform.python_version()}, not an optimised build", remedy)
+    return Finding("Python", "ok", platform.python_version())
+
+
+def optimised() -> bool:
+    """Whether this Python's build was profiled and optimised; `scripts/setup` asks the same."""
+    return sys.base_prefix == "/usr" or "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
 
 
 def memory() -> Finding:
