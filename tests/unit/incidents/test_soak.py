@@ -6,8 +6,13 @@ import json
 import os
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
-from airbed.incidents.soak import Row, busy, table
+import pytest
+
+from airbed.incidents import soak as module
+from airbed.incidents.soak import Notes, Play, Row, busy, rows_of, soak, table
 
 
 def row(**words: int) -> Row:
@@ -45,3 +50,40 @@ def test_busy_processes_end_with_the_block() -> None:
 
 def _children() -> list[str]:
     return Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+
+
+def play(number: int, **more: Any) -> Play:
+    return Play(
+        **{"incident": "storm", "case": "correct", "number": number, "word": "as expected", "digest": "d", **more},
+        seconds=1.5,
+        loaded=number % 2 == 0,
+    )
+
+
+def test_notes_outlive_a_kill_in_the_middle_of_a_line(tmp_path: Path) -> None:
+    notes = Notes(tmp_path / "out" / "plays.jsonl", resume=True)
+    assert notes.read() == []
+    notes.add(play(1))
+    notes.add(play(2, word="different", trouble="rows: 3 instead of 2"))
+    with (tmp_path / "out" / "plays.jsonl").open("a") as file:
+        file.write('{"incident": "sto')
+    assert Notes(tmp_path / "out" / "plays.jsonl", resume=True).read() == notes.read()
+    (row,) = rows_of(notes.read())
+    assert (row.words["as expected"], row.words["different"], row.quiet, row.loaded) == (1, 1, [1.5], [1.5])
+    assert row.first_trouble == "rows: 3 instead of 2" and not row.ok
+    assert Notes(tmp_path / "out" / "plays.jsonl", resume=False).read() == []
+
+
+def test_a_resumed_soak_plays_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def run_case(bed: Any, scenario: Any, case: str, base: Path, *, control: bool, folder: Path) -> Any:
+        asked.append((case, folder.name, control))
+        return SimpleNamespace(ok=True, word="as expected", digest="d", seconds=1.0)
+
+    monkeypatch.setattr(module, "run_case", run_case)
+    storm: Any = SimpleNamespace(name="storm", cases={"as_taught": None, "correct": None})
+    bed: Any = None
+    made = list(soak(bed, [(storm, Path("storm.yaml"))], 2, 0, tmp_path, [play(1), play(2, case="as_taught")]))
+    assert asked == [("as_taught", "01", True), ("correct", "02", False)]
+    assert [(each.case, each.number, each.loaded) for each in made] == [("as_taught", 1, False), ("correct", 2, True)]
