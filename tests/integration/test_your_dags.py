@@ -9,10 +9,14 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from helpers import until
+
+from airbed.runs.execute import run_dag
 
 EXAMPLES = {
     "airflow/example_dags/example_dynamic_task_mapping.py": "example_dynamic_task_mapping",
@@ -170,6 +174,59 @@ def test_unmodified_examples_run(example_bed, dag_id):
     if dag_id == "example_dynamic_task_mapping":
         mapped = result["tasks"]["add_one"]
         assert (mapped["expected"], mapped["success"]) == (3, 3)
+
+
+def test_an_unmodified_example_takes_every_fault_of_a_task(example_bed):
+    """Three runs of three mapped instances, each with a fault of its own, none of them retried."""
+    from airbed.bed import Bed
+    from airbed.faults.plane import FaultPlane
+    from airbed.faults.registry import make
+
+    bed, dag_id = Bed.open(example_bed), "example_dynamic_task_mapping"
+    plane = FaultPlane(bed, "a test")
+
+    def inject(kind: str, index: int, **parameters):
+        return plane.inject(make(kind, {"dag_id": dag_id, "task_id": "add_one", "map_index": index, **parameters}))
+
+    def ended(state: str) -> tuple[dict, dict[int, str]]:
+        """What became of a run, and the logs of its instances; the faults are taken back, and each has hit."""
+        result = run_dag(bed, dag_id)
+        assert result.state == state
+        injected = [each for each in plane.active() if each.owner == "a test"]
+        assert [plane.fired(each) for each in injected] == [1] * len(injected)
+        plane.clear(owner="a test")
+        return result, {index: bed.airflow.log(dag_id, result.run_id, "add_one", index, 1) for index in range(3)}
+
+    try:
+        inject("task.raise", 0, exception="builtins:OSError", message="no disk")
+        inject("task.fail-now", 1, message="of no use")
+        inject("task.kill", 2)
+        result, logs = ended("failed")
+        assert result.task("add_one").indexes("hard") == [0, 1, 2]
+        assert ["no disk" in logs[0], "of no use" in logs[1], "SIGKILL" in logs[2]] == [True] * 3
+
+        inject("task.exit", 0, code=3)
+        inject("task.oom-kill", 1, megabytes=1)
+        inject("task.slow", 1, seconds=5)
+        hang = inject("task.hang", 2)
+        with ThreadPoolExecutor(1) as elsewhere:
+            run = elsewhere.submit(ended, "failed")
+            until(lambda: plane.fired(hang) == 1, "add_one[2] hangs")
+            assert plane.undo(hang.id).fired == 1
+            result, logs = run.result()
+        assert (result.task("add_one").indexes("hard"), result.task("add_one").indexes("success")) == ([0, 1], [2])
+        assert ["injected exit (code 3" in logs[0], "MB in memory: SIGKILL" in logs[1]] == [True] * 2
+
+        inject("task.memory-limit", 0, megabytes=1000)
+        inject("task.slow", 0, seconds=2, when="after")
+        inject("task.return", 1, value=40)
+        inject("task.return-none", 2)
+        result, _ = ended("success")
+        assert result.task("add_one").instances[0].seconds >= 2
+        # Nobody told the summing task that one is missing, and one wrong: 2 + 40.
+        assert "Total was 42" in bed.airflow.log(dag_id, result.run_id, "sum_it", -1, 1)
+    finally:
+        plane.clear(owner="a test")
 
 
 def test_edits_are_picked_up_and_a_broken_one_says_why(example_bed, examples):

@@ -60,6 +60,7 @@ class EmbeddedSubstrate:
         self._keeper.configure(programs, self._environment())
         self._keeper.launch(self._environment())
         seconds = start_all(self._keeper, programs, progress, timeout)
+        self._await_states(self.services)
         if self._ways:
             self._ways.forget_faults(False)
         return seconds
@@ -88,6 +89,7 @@ class EmbeddedSubstrate:
         self._keeper.configure(programs, self._environment())
         self._keeper.reload()
         seconds = start_all(self._keeper, [each for each in programs if each.name in services], progress, timeout)
+        self._await_states(services)
         self.set_ways()
         return seconds
 
@@ -281,6 +283,7 @@ class EmbeddedSubstrate:
         for service in services:
             self._keeper.replace(service)
         start_all(self._keeper, [each for each in programs if each.name in services], progress, 120)
+        self._await_states(services)
         self.set_ways()
 
     def _await(self, program: Program, timeout: float) -> None:
