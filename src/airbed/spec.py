@@ -43,7 +43,7 @@ class BedSpec:
     dags: list[str] = field(default_factory=list)
     project: str | None = None
     env_file: str | None = None
-    s3: Literal["seaweedfs", "moto"] = "seaweedfs"
+    s3: Literal["seaweedfs", "moto", "minio"] = "seaweedfs"
     kubernetes: bool = False
     time_scale: float = 1
     schedules: bool = False

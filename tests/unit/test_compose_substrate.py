@@ -13,8 +13,9 @@ from airbed.errors import NotOnThisSubstrate, Unavailable, UsageError
 from airbed.faults.plane import FaultPlane
 from airbed.faults.registry import make
 from airbed.kubernetes import policies, stages
+from airbed.request import Request
 from airbed.substrates import registry
-from airbed.substrates.compose import layout, logs, project
+from airbed.substrates.compose import beds, layout, logs, project
 from airbed.substrates.compose.cluster import configuration
 from airbed.substrates.compose.engine import Engine, ensure_usable, find
 from airbed.topology import AIRFLOW_SERVICES, CORE_SERVICES, PROXIES
@@ -223,3 +224,18 @@ def test_the_certificate_of_the_cluster_has_the_address_of_the_tasks(bed: Bed) -
     assert made["networking"]["apiServerPort"] == bed.spec.ports["kube-apiserver"]
     assert layout.toxiproxy_address(bed.spec) in json.loads(made["kubeadmConfigPatches"][-1])["apiServer"]["certSANs"]
     assert made["featureGates"]["MutatingAdmissionPolicy"]
+
+
+def test_minio_is_there_or_is_pulled_or_named(bed: Bed, docker: Docker) -> None:
+    """It is the one S3 service without a stand-in."""
+    request = Request("other", s3="minio")
+    docker.answer("compose version", out="2.26.1")
+    docker.answer("image ls", out="airbed-standin/postgres:18")
+    docker.answer("image inspect", err="Error: No such image", code=1)
+    docker.answer("pull -q quay.io/minio/minio", err="no route to host", code=1)
+    with pytest.raises(
+        Unavailable, match=r"minio/minio:RELEASE.* cannot be pulled, .* without --s3 minio .* SeaweedFS"
+    ):
+        beds.ensure_possible(bed.settings, request)
+    docker.answer("pull -q quay.io/minio/minio", out="pulled")
+    beds.ensure_possible(bed.settings, request)

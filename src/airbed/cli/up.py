@@ -51,7 +51,10 @@ def up(
         str | None, typer.Option("--env-file", metavar="FILE", help="AIRFLOW_CONN_* and AIRFLOW_VAR_* for your DAGs.")
     ] = None,
     s3: Annotated[
-        str | None, typer.Option("--s3", metavar="seaweedfs|moto", help="The S3 service (default: seaweedfs).")
+        str | None,
+        typer.Option(
+            "--s3", metavar="seaweedfs|moto|minio", help="The S3 service (default: seaweedfs); minio: on compose."
+        ),
     ] = None,
     with_part: Annotated[
         list[str] | None, typer.Option("--with", metavar="kubernetes", help="Start this part too.")
@@ -99,8 +102,8 @@ def up(
             raise UsageError(f"'{part}' is not an optional part; the only one is: kubernetes")
     if with_part and without_part:
         raise UsageError("--with kubernetes and --without kubernetes exclude each other")
-    if s3 not in (None, "seaweedfs", "moto"):
-        raise UsageError(f"--s3 {s3} is unknown; choose seaweedfs or moto")
+    if s3 not in (None, "seaweedfs", "moto", "minio"):
+        raise UsageError(f"--s3 {s3} is unknown; choose seaweedfs, moto, or (on compose) minio")
     request = Request(
         name=bed_name(name),
         dags=dags,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -46,8 +47,20 @@ def ensure_possible(settings: Settings, request: Request) -> None:
         possible, why_not = can_have_kubernetes(settings)
         if not possible:
             raise Unavailable(f"{why_not}; without --with kubernetes everything but multi_region_deploy runs")
+    if request.s3 == "minio":
+        _ensure_minio(engine, settings)
     for image in missing_images(engine, settings):
         engine.run("pull", "--quiet", image, timeout=900)
+
+
+def _ensure_minio(engine: Engine, settings: Settings) -> None:
+    """MinIO has no stand-in: its image is there, or can be pulled."""
+    text = (settings.resources.infra / "s3/minio.yaml").read_text()
+    (image,) = re.findall(r"image: .*?:-(\S+)}", text)
+    if not engine.inspect("image", image, form="{{json .Id}}") and engine.attempt("pull", "-q", image).returncode:
+        raise Unavailable(
+            f"{image} is not here and cannot be pulled, and it has no stand-in; without --s3 minio the bed has SeaweedFS"
+        )
 
 
 def missing_images(engine: Engine, settings: Settings) -> list[str]:

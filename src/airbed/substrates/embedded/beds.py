@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from airbed.endpoints import Endpoints
-from airbed.errors import Unavailable
+from airbed.errors import Unavailable, UsageError
 from airbed.request import Request
 from airbed.settings import Settings
 from airbed.spec import BedFiles, BedSpec
@@ -17,7 +17,9 @@ from airbed.substrates.embedded.substrate import EmbeddedSubstrate
 
 
 def ensure_possible(settings: Settings, request: Request) -> None:
-    """Kubernetes, where it was asked for, must be built or buildable."""
+    """Kubernetes, where it was asked for, must be built or buildable; the S3 service must be one of the lock."""
+    if request.s3 == "minio":
+        raise UsageError("--s3 minio needs --on compose: no package index has MinIO; choose seaweedfs or moto")
     if not request.kubernetes:
         return
     possible, why_not = can_have_kubernetes(settings)
