@@ -58,9 +58,7 @@ def _ensure_minio(engine: Engine, settings: Settings) -> None:
     text = (settings.resources.infra / "s3/minio.yaml").read_text()
     (image,) = re.findall(r"image: .*?:-(\S+)}", text)
     if not engine.inspect("image", image, form="{{json .Id}}") and engine.attempt("pull", "-q", image).returncode:
-        raise Unavailable(
-            f"{image} is not here and cannot be pulled, and it has no stand-in; without --s3 minio the bed has SeaweedFS"
-        )
+        raise Unavailable(f"{image} is not here and cannot be pulled, and it has no stand-in: take --s3 seaweedfs")
 
 
 def missing_images(engine: Engine, settings: Settings) -> list[str]:
