@@ -15,9 +15,10 @@ from airbed.faults.registry import make
 from airbed.kubernetes import policies, stages
 from airbed.request import Request
 from airbed.substrates import registry
-from airbed.substrates.compose import beds, layout, logs, project
+from airbed.substrates.compose import beds, imagebase, layout, logs, project
 from airbed.substrates.compose.cluster import configuration
 from airbed.substrates.compose.engine import Engine, ensure_usable, find
+from airbed.substrates.embedded.overlay import Base
 from airbed.topology import AIRFLOW_SERVICES, CORE_SERVICES, PROXIES
 
 
@@ -237,3 +238,16 @@ def test_minio_is_there_or_is_pulled_or_named(bed: Bed, docker: Docker) -> None:
         beds.ensure_possible(bed.settings, request)
     docker.answer("pull -q quay.io/minio/minio", out="pulled")
     beds.ensure_possible(bed.settings, request)
+
+
+def test_the_image_is_asked_once_for_its_packages(bed: Bed, docker: Docker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_IMAGE", "mine/airflow:1")
+    ask = imagebase.base_of(find(bed.settings), bed.settings)
+    docker.answer("image inspect", err="Error: No such image: mine/airflow:1", code=1)
+    with pytest.raises(Unavailable, match=r"no image mine/airflow:1 .* make images"):
+        ask()
+    docker.answer("image inspect", out='{"id": "sha256:0123456789abcdef0123"}')
+    docker.answer("mine/airflow:1 -c", out='a warning\n{"python": "3.13.5", "packages": {"requests": "9.0"}}')
+    for _ in range(2):
+        assert ask() == Base("3.13.5", {"requests": "9.0"})
+    assert len([call for call in docker.calls if call.startswith("run ")]) == 1

@@ -80,3 +80,29 @@ def test_plugins_of_both_are_in_one_folder(settings, tmp_path):
 
 def test_credentials_of_an_index_are_not_told():
     assert overlay._without_credentials("failed: https://me:hunter2@index/simple") == "failed: https://***@index/simple"
+
+
+def test_each_python_has_an_overlay_of_its_own(settings, tmp_path, monkeypatch):
+    """For another Python wheels are resolved and installed, and not compiled by this one."""
+    asked = []
+
+    def uv(requirements, *arguments):
+        asked.append(arguments)
+        return "emoji==2.0\nrequests==9.0\n"
+
+    monkeypatch.setattr(overlay, "_uv", uv)
+    (tmp_path / "requirements.txt").write_text("emoji\nrequests\n")
+    own = overlay.Base("3.11.2", {"requests": "9.0"}, own=True)
+    other = overlay.Base("3.13.5", {"requests": "9.0"})
+    made = [
+        overlay.ensure_overlay(settings, tmp_path / "requirements.txt", lambda line: None, base)
+        for base in (lambda: own, lambda: other, lambda: own)
+    ]
+    assert made[0] == made[2] != made[1]
+    assert (made[1].parent / "requirements.txt").read_text() == "emoji==2.0\n"
+    assert len(asked) == 4
+    for arguments in asked[:2]:
+        assert "--python" in arguments and "--only-binary" not in arguments
+    for arguments in asked[2:]:
+        assert arguments[arguments.index("--python-version") + 1] == "3.13.5" and "--compile-bytecode" not in arguments
+    assert "--only-binary" in asked[3]

@@ -71,11 +71,13 @@ def missing_images(engine: Engine, settings: Settings) -> list[str]:
 
 
 def prepare(settings: Settings, request: Request, progress: Progress) -> None:
-    """The overlay of a project's requirements, as on the embedded substrate."""
+    """The overlay of a project's requirements, for the image's Python."""
+    from airbed.substrates.compose import imagebase
     from airbed.substrates.embedded import overlay
 
     if request.project:
-        overlay.ensure_overlay(settings, Path(request.project) / "requirements.txt", progress)
+        base = imagebase.base_of(find(settings), settings)
+        overlay.ensure_overlay(settings, Path(request.project) / "requirements.txt", progress, base)
 
 
 def has_kubernetes(settings: Settings) -> bool:

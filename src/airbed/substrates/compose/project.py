@@ -157,6 +157,7 @@ class Project:
 
     def airflow_environment(self) -> dict[str, str]:
         """Airflow's environment as on the embedded substrate, but for what the compose file knows better."""
+        from airbed.substrates.compose import imagebase
         from airbed.substrates.embedded import overlay
 
         statsd = replace(self._endpoints.director, statsd=Address(host="director", port=layout.STATSD))
@@ -170,7 +171,8 @@ class Project:
         plugins = overlay.plugins_folder(self._files, self._spec, own)
         if plugins != own:
             found["AIRFLOW__CORE__PLUGINS_FOLDER"] = str(plugins)
-        project = overlay.python_path(self._settings, self._spec, lambda line: None)
+        base = imagebase.base_of(self._engine, self._settings)
+        project = overlay.python_path(self._settings, self._spec, lambda line: None, base)
         found["PYTHONPATH"] = os.pathsep.join([*_PYTHON_PATH, *project])
         return {**userdags.of_bed(self._spec).environment, **found}
 

@@ -14,7 +14,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
 
@@ -35,18 +36,37 @@ _NOT_REACHED = re.compile(
 _EDITABLE = re.compile(r"^\s*(?:-e|--editable)\b.*$", re.MULTILINE)
 
 
-def python_path(settings: Settings, spec: BedSpec, progress: Progress) -> list[str]:
+@dataclass(frozen=True)
+class Base:
+    """What an overlay lies on: the Python, by its version, and its packages. `own`: it is the Python that runs this."""
+
+    python: str
+    packages: Mapping[str, str]
+    own: bool = False
+
+
+def own_base() -> Base:
+    """The environment that runs this."""
+    return Base(".".join(map(str, sys.version_info[:3])), base_packages(), own=True)
+
+
+def python_path(
+    settings: Settings, spec: BedSpec, progress: Progress, base: Callable[[], Base] = own_base
+) -> list[str]:
     """The folders that a project adds to the PYTHONPATH: itself (`include.x`), then its requirements' overlay."""
     if spec.project is None:
         return []
-    site = ensure_overlay(settings, Path(spec.project) / "requirements.txt", progress)
+    site = ensure_overlay(settings, Path(spec.project) / "requirements.txt", progress, base)
     return [spec.project, *([str(site)] if site else [])]
 
 
-def ensure_overlay(settings: Settings, requirements: Path, progress: Progress) -> Path | None:
+def ensure_overlay(
+    settings: Settings, requirements: Path, progress: Progress, base_of: Callable[[], Base] = own_base
+) -> Path | None:
     """Find or make the overlay of a requirements file; None when it asks for nothing.
 
-    Raises UsageError when the requirements cannot go with the base environment, Unavailable when they cannot be had.
+    For another Python than the one that runs this, only wheels can be installed. Raises UsageError when the requirements
+    cannot go with the base, Unavailable when they cannot be had.
     """
     text = "\n".join(_texts(requirements))
     if not any(line.strip() and not line.lstrip().startswith("#") for line in text.splitlines()):
@@ -56,8 +76,9 @@ def ensure_overlay(settings: Settings, requirements: Path, progress: Progress) -
             f"{requirements}: '{editable.group().strip()}' is editable, which an overlay cannot be;"
             " write the path without -e"
         )
-    base = base_packages()
-    key = hashlib.sha256(repr((_FORMAT, sys.version_info[:3], text, sorted(base.items()))).encode()).hexdigest()[:16]
+    base = base_of()
+    known = (_FORMAT, base.python, text, sorted(base.packages.items()))
+    key = hashlib.sha256(repr(known).encode()).hexdigest()[:16]
     overlays = settings.cache / "overlays"
     site = overlays / key / "site"
     if site.is_dir():
@@ -106,26 +127,29 @@ def _normalised(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _install(requirements: Path, base: dict[str, str], scratch: Path) -> None:
+def _install(requirements: Path, base: Base, scratch: Path) -> None:
     constraints = scratch / "base.txt"
-    constraints.write_text("".join(f"{name}=={version}\n" for name, version in sorted(base.items())))
+    constraints.write_text("".join(f"{name}=={version}\n" for name, version in sorted(base.packages.items())))
+    python = ["--python", sys.executable] if base.own else ["--python-version", base.python]
     resolved = _uv(
         requirements,
         *("pip", "compile", "--quiet", "--no-header", "--no-annotate", "--no-strip-extras"),
-        *("--constraint", str(constraints), "--python", sys.executable, str(requirements)),
+        *("--constraint", str(constraints), *python, str(requirements)),
     )
-    missing = [line for line in resolved.splitlines() if line.strip() and not _is_in_base(line, base)]
+    missing = [line for line in resolved.splitlines() if line.strip() and not _is_in_base(line, base.packages)]
     (scratch / "missing.txt").write_text("\n".join(missing) + "\n")
     (scratch / "site").mkdir()
     if missing:
+        # Compiled by this Python, the bytes would be of no use to another.
+        how = ["--compile-bytecode"] if base.own else ["--only-binary", ":all:"]
         _uv(
             requirements,
-            *("pip", "install", "--quiet", "--no-deps", "--compile-bytecode", "--link-mode", "copy"),
-            *("--python", sys.executable, "--target", str(scratch / "site"), "-r", str(scratch / "missing.txt")),
+            *("pip", "install", "--quiet", "--no-deps", *how, "--link-mode", "copy"),
+            *(*python, "--target", str(scratch / "site"), "-r", str(scratch / "missing.txt")),
         )
 
 
-def _is_in_base(line: str, base: dict[str, str]) -> bool:
+def _is_in_base(line: str, base: Mapping[str, str]) -> bool:
     """Whether a resolved line such as `name[extra]==1.0 ; marker` is what the base environment has."""
     found = re.match(r"([\w.-]+)(?:\[[^\]]*\])?\s*(?:==\s*\S+|@)", line.strip())
     return found is not None and _normalised(found[1]) in base
