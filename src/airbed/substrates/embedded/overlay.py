@@ -65,8 +65,8 @@ def ensure_overlay(
 ) -> Path | None:
     """Find or make the overlay of a requirements file; None when it asks for nothing.
 
-    For another Python than the one that runs this, only wheels can be installed. Raises UsageError when the requirements
-    cannot go with the base, Unavailable when they cannot be had.
+    For another Python than the one that runs this, only wheels can be installed.
+    Raises UsageError when the requirements cannot go with the base, Unavailable when they cannot be had.
     """
     text = "\n".join(_texts(requirements))
     if not any(line.strip() and not line.lstrip().startswith("#") for line in text.splitlines()):
