@@ -114,7 +114,7 @@ def test_s3_and_databases_ask_for_their_passwords(plain: Plain) -> None:
         return [each["Name"] for each in client.list_buckets()["Buckets"]]
 
     assert "raw-data" in s3(values["S3_SECRET_KEY"])
-    with pytest.raises(Exception, match="SignatureDoesNotMatch|403"):
+    with pytest.raises(Exception, match=r"SignatureDoesNotMatch|403"):
         s3("wrong")
     at = f"host=127.0.0.1 port={values['SHARD_0_PORT']} user=postgres dbname=postgres"
     with psycopg.connect(f"{at} password={values['SHARD_0_ADMIN_PASSWORD']}") as shard:
