@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import ssl
 import stat
@@ -11,7 +12,7 @@ import pytest
 import yaml
 
 from airbed.errors import Unavailable, UsageError
-from airbed.kubernetes import control_plane, regions, stages
+from airbed.kubernetes import certificates, control_plane, regions, stages
 from airbed.kubernetes.build import KWOK_FILES, SOURCES, Tools
 from airbed.kubernetes.files import read_kubeconfig
 from airbed.settings import Resources
@@ -61,6 +62,28 @@ def test_a_half_prepared_folder_is_made_anew(tmp_path: Path, tools: Tools) -> No
     assert server == f"https://127.0.0.1:{PORTS['kube-apiserver']}"
     assert authority == (folder / "authority.crt").read_bytes() != old
     assert (folder / "tokens.csv").read_text() == f'{token},admin,admin,"system:masters"\n'
+
+
+def test_a_strict_client_takes_the_certificates(tmp_path: Path) -> None:
+    """Python 3.13 verifies strictly by default: each certificate must name the key that signed it."""
+    certificate, key = certificates.authority()
+    files = [tmp_path / "server.crt", tmp_path / "server.key"]
+    for file, content in zip(files, certificates.issue(certificate, key, "kube-apiserver"), strict=True):
+        file.write_bytes(content)
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    serving.load_cert_chain(*files)
+    asking = ssl.create_default_context(cadata=certificate.decode())
+    asking.verify_flags |= ssl.VERIFY_X509_STRICT
+    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = asking.wrap_bio(back, there, server_hostname="127.0.0.1")
+    server = serving.wrap_bio(there, back, server_side=True)
+    done: set[ssl.SSLObject] = set()
+    while len(done) < 2:
+        for side in (client, server):
+            with contextlib.suppress(ssl.SSLWantReadError):
+                side.do_handshake()
+                done.add(side)
+    assert client.getpeercert()
 
 
 def test_the_certificates_fit_together(tmp_path: Path, tools: Tools) -> None:
