@@ -23,6 +23,7 @@ Progress = Callable[[str], None]
 POLL = 0.5
 SAY_EACH = 5.0
 KNOWN_WITHIN = 60.0
+TOO_LONG = "it did not end within"
 
 
 @dataclass(frozen=True)
@@ -52,21 +53,26 @@ class Served:
         self.airflow, self.rest = AirflowClient(self.endpoint), Rest(self.endpoint)
 
 
-def measure(
-    served: Served, sizes: Sequence[Size], limit: float, figures: Figures, progress: Progress, first: Size = FIRST
-) -> Stop | None:
-    """The run of 10 that comes first, then each size; a Stop when one did not end well, and no larger one then."""
+def measure(served: Served, sizes: Sequence[Size], limit: float, figures: Figures, progress: Progress) -> list[Stop]:
+    """The run of 10 that comes first, then each size up to the one that does not end well; returns what did not.
+
+    A first run that fails is no end: the first request to a cold execution API can cost it an instance.
+    """
     await_dag(served.airflow, served.subject)
-    for number, size in enumerate([first, *sizes]):
+    stops: list[Stop] = []
+    for number, size in enumerate([FIRST, *sizes]):
         name = size.name if number else f"{size.name}, first run"
         progress(f"{served.subject}: {name}")
         found = run(served, size, limit, progress)
-        if isinstance(found, str):
-            progress(f"{served.subject} stopped at {name}: {found}")
-            return Stop(served.subject, name, found)
-        progress(f"{served.subject}: {name} took {found.seconds:.1f} s, {found.rate:.1f} a second")
-        add(figures, served.subject, size, name, found)
-    return None
+        if isinstance(found, Mapped):
+            progress(f"{served.subject}: {name} took {found.seconds:.1f} s, {found.rate:.1f} a second")
+            add(figures, served.subject, size, name, found)
+            continue
+        progress(f"{served.subject} stopped at {name}: {found}")
+        stops.append(Stop(served.subject, name, found))
+        if number or TOO_LONG in found:
+            break
+    return stops
 
 
 def add(figures: Figures, subject: str, size: Size, name: str, found: Mapped) -> None:
@@ -106,7 +112,7 @@ def run(served: Served, size: Size, limit: float, progress: Progress) -> Mapped 
     used = difference(before, cpu_by_service(served.mark))
     if ended is None or ended["state"] != "success":
         done = _count(served, run_id, "success")
-        why = f"it ended as {ended['state']}" if ended else f"it did not end within {limit:.0f} s"
+        why = f"it ended as {ended['state']}" if ended else f"{TOO_LONG} {limit:.0f} s"
         # One instance is the list.
         return f"{why}; {max(0, done - 1)} of {size.instances} instances had succeeded"
     first, last = _window(served, run_id)

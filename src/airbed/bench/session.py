@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from airbed.bench import dag_test, fanout, heavy, plane, shards, shell, timeline
 from airbed.bench.choice import DAG_TEST, STANDALONE, Choice, Size
-from airbed.bench.results import Results, Stop, machine
+from airbed.bench.results import Results, machine
 from airbed.bench.standalone import standalone
 from airbed.bench.usage import cpu_by_service, cpu_seconds, memory_by_service
 from airbed.bench.workload import FILE, SOURCE
-from airbed.errors import AirbedError
+from airbed.errors import AirbedError, Unavailable
 from airbed.lifecycle import Came, down, every_name, up
 from airbed.request import Request
 from airbed.settings import Settings
@@ -115,11 +115,13 @@ class _Session:
         self.results.figures.add_shares("memory", "idle, before the first run", found, "MB")
 
     def _fanout(self, bed: Bed) -> None:
+        figures = self.results.figures
         (bed.files.scenario_dags / FILE).write_text(SOURCE)
         served = fanout.Served("airbed", bed.endpoints.airflow, bed.spec.mark)
         # Ours may take as long as it takes, within reason: the limit is for peers.
         limit = max(600.0, self._choice.limit)
-        self._stopped(fanout.measure(served, self._choice.sizes, limit, self.results.figures, self._progress))
+        if stops := fanout.measure(served, self._choice.sizes, limit, figures, self._progress):
+            raise Unavailable(f"{stops[0].name}: {stops[0].reason}")
 
     def _standalone(self) -> None:
         figures = self.results.figures
@@ -132,11 +134,12 @@ class _Session:
                 figures.add("up", "memory once healthy", memory, "MB", subject=STANDALONE)
             if "fanout" in self._choice.parts:
                 sizes = self._sizes(STANDALONE)
-                self._stopped(fanout.measure(served, sizes, self._choice.limit, figures, self._progress))
+                self.results.stops += fanout.measure(served, sizes, self._choice.limit, figures, self._progress)
 
     def _dag_test(self) -> None:
         sizes = self._sizes(DAG_TEST)
-        self._stopped(dag_test.measure(sizes, self._choice.limit, self.results.figures, self._progress))
+        limit = self._choice.limit
+        self.results.stops += dag_test.measure(sizes, limit, self.results.figures, self._progress)
 
     def _kubernetes(self) -> None:
         """A bed of its own: the workers of earlier runs would stay, and an idle bed has none."""
@@ -158,10 +161,6 @@ class _Session:
         names = [each.name for each in self._choice.sizes]
         end = min((names.index(each) for each in stopped if each in names), default=len(names))
         return self._choice.sizes[:end]
-
-    def _stopped(self, stop: Stop | None) -> None:
-        if stop is not None:
-            self.results.stops.append(stop)
 
     def _clear(self) -> float | None:
         """Take the bed down if there is one; the seconds that took."""

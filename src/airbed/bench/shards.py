@@ -67,7 +67,7 @@ def measure(bed: Bed, figures: Figures, progress: Callable[[str], None]) -> None
         except subprocess.TimeoutExpired:
             raise Unavailable(f"the part shards did not end within {LIMIT:.0f} s") from None
         except subprocess.CalledProcessError as error:
-            last = log.read_text(errors="replace").strip().splitlines()[-1:]
+            last = log.read_text(errors="replace").strip().splitlines()[-5:]
             raise Unavailable(f"the part shards ended with {error.returncode}: {' '.join(last)}") from None
         for way, rows, seconds in json.loads(out.read_text()):
             name, subject = NAMES[way]

@@ -32,7 +32,8 @@ COLUMNS = (
 TAUGHT = """
 SELECT e.event_date, e.event_id, e.user_id, e.event_type, e.occurred_at, e.amount, e.email,
        u.country AS user_country, u.plan AS user_plan, u.signed_up AS user_since
-FROM user_events e LEFT JOIN users u USING (user_id) WHERE e.event_date = %(day)s LIMIT %(rows)s
+FROM {schema}.user_events e LEFT JOIN {schema}.users u USING (user_id)
+WHERE e.event_date = %(day)s LIMIT %(rows)s
 """
 
 
@@ -83,14 +84,13 @@ def taught(dag: ModuleType, day: date) -> int:
     from airflow.providers.postgres.hooks.postgres import PostgresHook
 
     conn_id, schema = SHARDS[0]
-    source = PostgresHook(conn_id, options=f"-c search_path={schema}")
-    frame = source.get_df(TAUGHT, parameters={"day": day, "rows": TAUGHT_ROWS})
+    frame = PostgresHook(conn_id).get_df(TAUGHT.format(schema=schema), parameters={"day": day, "rows": TAUGHT_ROWS})
     frame["email_hash"] = [hashlib.sha256(each.strip().lower().encode()).hexdigest() for each in frame["email"]]
     frame["shard_id"] = 0
     columns = COLUMNS.split()
     rows = frame[columns].astype(object).where(frame[columns].notna(), None)
     target = PostgresHook("warehouse", options=f"-c search_path={dag.TARGET_SCHEMA}")
-    target.insert_rows("events", rows.itertuples(index=False, name=None), target_fields=columns, commit_every=BATCH)
+    target.insert_rows("events", rows.itertuples(index=False, name=None), target_fields=columns)
     return len(rows)
 
 

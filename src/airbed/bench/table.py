@@ -100,7 +100,7 @@ def _in_order(figures: Figures) -> Iterator[Figure]:
             yield from sorted(same, key=lambda each: each.subject != OURS)
 
 
-def _shares(figure: Figure, figures: Figures, most: int = 6) -> str:
+def _shares(figure: Figure, figures: Figures, most: int = 4) -> str:
     """`task 71, api-server 94, ... ms`: the largest shares of a figure."""
     found = [each for each in figures if (each.part, each.name, each.subject) == (figure.part, figure.name, OURS)]
     parts = sorted((each for each in found if each.detail), key=lambda each: -each.median)

@@ -24,7 +24,7 @@ def bench(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[NAME]...",
+            metavar="NAME",
             help="Parts: up, memory, cli, fanout, xcom, shards, s3-proxy, task-rule, kubernetes"
             " (default: all but xcom and shards, and fanout with 100).",
             show_default=False,
@@ -125,7 +125,8 @@ def _print(found: Results) -> None:
     from airbed.bench.table import rows
     from airbed.bench.timeline import critical_path
 
-    table = Table("what", pad_edge=False, box=None, header_style="bold")
+    table = Table(pad_edge=False, box=None, header_style="bold")
+    table.add_column("what", max_width=70)
     for heading in ("median", "range", "ours / peer's", "goal on 2 idle cores"):
         table.add_column(heading, justify="right")
     for row in rows(found.figures):
