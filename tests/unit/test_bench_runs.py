@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import sqlite3
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +16,8 @@ from airbed.bench.choice import HARD_WORK, Choice, Size
 from airbed.bench.fanout import Mapped, Served
 from airbed.bench.figures import Figures
 from airbed.bench.results import Stop
-from airbed.clients.rest import ApiError
+from airbed.bench.watch import SqliteWatch
+from airbed.bench.workload import DAG_ID, MAPPED
 from airbed.endpoints import AirflowEndpoint
 from airbed.errors import Unavailable, UsageError
 from airbed.settings import Settings
@@ -26,7 +28,7 @@ def quiet(line: str) -> None:
 
 
 class Airflow:
-    """An API server whose runs end as `states` say, one after the other."""
+    """An API server and its database, whose runs end as `states` say, one after the other."""
 
     def __init__(self, *states: str, unknown: int = 0) -> None:
         self.states = list(states)
@@ -43,15 +45,19 @@ class Airflow:
         self.began = datetime.now(UTC).timestamp()
         return f"run-{len(self.confs)}"
 
+    def state(self, run_id: str) -> str | None:
+        state = self.states[len(self.confs) - 1]
+        if state == "unread":
+            self.states[len(self.confs) - 1] = "success"
+            return None
+        return state
+
+    def done(self, run_id: str) -> int:
+        return 3
+
     def json(self, method: str, path: str, *, params: dict[str, Any] | None = None) -> Any:
         if params is None:
-            state = self.states[len(self.confs) - 1]
-            if state == "busy":
-                self.states[len(self.confs) - 1] = "success"
-                raise ApiError("503", 503, "busy")
-            return {"state": state, "end_date": self.time(20)}
-        if "state" in params:
-            return {"total_entries": 4}
+            return {"end_date": self.time(20)}
         return {
             "task_instances": [{params["order_by"].lstrip("-"): self.time(15 if "end" in params["order_by"] else 5)}]
         }
@@ -65,7 +71,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(fanout, "POLL", 0.01)
 
     def make(airflow: Airflow) -> Served:
-        served = Served("standalone", AirflowEndpoint("http://127.0.0.1:9", "admin", ""), "no-such-mark")
+        served = Served("standalone", AirflowEndpoint("http://127.0.0.1:9", "admin", ""), "no-such-mark", airflow)
         served.airflow = served.rest = airflow  # type: ignore[assignment]
         return served
 
@@ -73,7 +79,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_seconds_are_airflows_own_and_the_rate_is_of_the_mapped_instances(serve: Any) -> None:
-    figures, airflow = Figures(), Airflow("success", "busy", unknown=2)
+    figures, airflow = Figures(), Airflow("success", "unread", unknown=2)
     assert fanout.measure(serve(airflow), [Size(100)], 60, figures, quiet) == []
     assert airflow.confs == [{"instances": 10, "cpu_ms": 0}, {"instances": 100, "cpu_ms": 0}]
     done = figures.find("fanout", "100 no-ops, to done", "standalone")
@@ -144,6 +150,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         bed = SimpleNamespace(
             name=request.name,
             spec=SimpleNamespace(mark="no-such-mark"),
+            metadata=None,
             endpoints=endpoints,
             files=SimpleNamespace(scenario_dags=settings.state),
         )
@@ -158,7 +165,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def standalone(settings: Settings, progress: Any) -> Any:
         assert not there, "one at a time"
         events.append("standalone")
-        yield Served("standalone", endpoints.airflow, "no-such-mark"), 20.0
+        yield Served("standalone", endpoints.airflow, "no-such-mark", Airflow()), 20.0
 
     monkeypatch.setattr(session, "up", up)
     monkeypatch.setattr(session, "down", down)
@@ -226,3 +233,21 @@ def test_a_bed_that_stops_is_something_missing(
     found = measure(tmp_path, "fanout")
     assert (found.missing, found.stops) == (["fanout: 100 no-ops: it ended as failed"], [])
     assert machine == ["up", "down"]
+
+
+def test_sqlite_is_read_while_another_process_writes(tmp_path: Path) -> None:
+    file = tmp_path / "airflow.db"
+    look = SqliteWatch(file)
+    assert (look.state("r"), look.done("r")) == (None, 0)
+    with closing(sqlite3.connect(file, isolation_level=None)) as writer:
+        writer.execute("PRAGMA journal_mode=WAL")
+        writer.execute("CREATE TABLE dag_run (dag_id, run_id, state)")
+        writer.execute("CREATE TABLE task_instance (dag_id, run_id, task_id, state)")
+        writer.execute("INSERT INTO dag_run VALUES (?, 'r', 'running')", [DAG_ID])
+        rows = [(DAG_ID, "r", task, state) for task in (MAPPED, "numbers") for state in ("success", "running")]
+        writer.executemany("INSERT INTO task_instance VALUES (?, ?, ?, ?)", rows)
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("UPDATE dag_run SET state = 'success'")
+        assert (look.state("r"), look.done("r")) == ("running", 1)
+        writer.execute("COMMIT")
+        assert look.state("r") == "success"

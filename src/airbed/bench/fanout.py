@@ -6,21 +6,21 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from airbed.bench.choice import FIRST, Size
 from airbed.bench.figures import Figures
 from airbed.bench.results import Stop
 from airbed.bench.usage import PeakMemory, cpu_by_service, difference
+from airbed.bench.watch import Watch
 from airbed.bench.workload import DAG_ID, MAPPED
 from airbed.clients.airflow import FINISHED, AirflowClient, run_path
 from airbed.clients.rest import Rest
 from airbed.endpoints import AirflowEndpoint
-from airbed.errors import AirbedError, Unavailable, UsageError
+from airbed.errors import Unavailable, UsageError
 
 Progress = Callable[[str], None]
 
-POLL = 0.5
+POLL = 0.3
 SAY_EACH = 5.0
 KNOWN_WITHIN = 60.0
 TOO_LONG = "it did not end within"
@@ -41,11 +41,12 @@ class Mapped:
 
 @dataclass
 class Served:
-    """Airflow as one subject serves it: its REST API, and the mark of all its processes."""
+    """Airflow as one subject serves it: its REST API, the mark of all its processes, a look at its database."""
 
     subject: str
     endpoint: AirflowEndpoint
     mark: str
+    watch: Watch
     airflow: AirflowClient = field(init=False)
     rest: Rest = field(init=False)
 
@@ -108,47 +109,29 @@ def run(served: Served, size: Size, limit: float, progress: Progress) -> Mapped 
         began = time.time()
         conf = {"instances": size.instances, "cpu_ms": size.cpu_ms}
         run_id = served.airflow.trigger(DAG_ID, conf=conf)
-        ended = _await(served, run_id, began, limit, progress)
+        state = _await(served, run_id, began, limit, progress)
     used = difference(before, cpu_by_service(served.mark))
-    if ended is None or ended["state"] != "success":
-        done = _count(served, run_id, "success")
-        why = f"it ended as {ended['state']}" if ended else f"{TOO_LONG} {limit:.0f} s"
-        # One instance is the list.
-        return f"{why}; {max(0, done - 1)} of {size.instances} instances had succeeded"
-    first, last = _window(served, run_id)
-    rate = size.instances / max(last - first, 0.001)
+    if state != "success":
+        why = f"it ended as {state}" if state else f"{TOO_LONG} {limit:.0f} s"
+        return f"{why}; {served.watch.done(run_id)} of {size.instances} instances had succeeded"
     # Not when this program noticed, but when Airflow wrote it down: both read the same clock.
-    return Mapped(_moment(ended["end_date"]) - began, rate, used, peak.total)
+    ended = _moment(served.rest.json("GET", run_path(DAG_ID, run_id))["end_date"])
+    first, last = _window(served, run_id)
+    return Mapped(ended - began, size.instances / max(last - first, 0.001), used, peak.total)
 
 
-def _await(served: Served, run_id: str, began: float, limit: float, progress: Progress) -> dict[str, Any] | None:
-    """The run when it has ended; None when time is up."""
+def _await(served: Served, run_id: str, began: float, limit: float, progress: Progress) -> str | None:
+    """The state that the run ended with; None when time is up."""
     said = began
     while time.time() - began < limit:
-        try:
-            found: dict[str, Any] = served.rest.json("GET", run_path(DAG_ID, run_id))
-        except UsageError:
-            raise
-        except AirbedError:
-            # A server that is too busy to answer is what is being measured, not an error.
-            found = {"state": "unknown"}
-        if found["state"] in FINISHED:
-            return found
+        state = served.watch.state(run_id)
+        if state in FINISHED:
+            return state
         if time.time() - said > SAY_EACH:
             said = time.time()
-            progress(f"  {served.subject}: {_count(served, run_id, 'success')} done after {said - began:.0f} s")
+            progress(f"  {served.subject}: {served.watch.done(run_id)} done after {said - began:.0f} s")
         time.sleep(POLL)
     return None
-
-
-def _count(served: Served, run_id: str, state: str) -> int:
-    try:
-        found = served.rest.json(
-            "GET", f"{run_path(DAG_ID, run_id)}/taskInstances", params={"state": state, "limit": 1}
-        )
-        return int(found["total_entries"])
-    except AirbedError:
-        return 0
 
 
 def _window(served: Served, run_id: str) -> tuple[float, float]:

@@ -11,6 +11,7 @@ from airbed.bench.choice import DAG_TEST, STANDALONE, Choice, Size
 from airbed.bench.results import Results, machine
 from airbed.bench.standalone import standalone
 from airbed.bench.usage import cpu_by_service, cpu_seconds, memory_by_service
+from airbed.bench.watch import BedWatch
 from airbed.bench.workload import FILE, SOURCE
 from airbed.errors import AirbedError, Unavailable
 from airbed.lifecycle import Came, down, every_name, up
@@ -117,7 +118,7 @@ class _Session:
     def _fanout(self, bed: Bed) -> None:
         figures = self.results.figures
         (bed.files.scenario_dags / FILE).write_text(SOURCE)
-        served = fanout.Served("airbed", bed.endpoints.airflow, bed.spec.mark)
+        served = fanout.Served("airbed", bed.endpoints.airflow, bed.spec.mark, BedWatch(bed))
         # Ours may take as long as it takes, within reason: the limit is for peers.
         limit = max(600.0, self._choice.limit)
         if stops := fanout.measure(served, self._choice.sizes, limit, figures, self._progress):

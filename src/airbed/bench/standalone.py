@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from airbed.bench.choice import STANDALONE
 from airbed.bench.fanout import Served
 from airbed.bench.peer import Peer, end, peer
+from airbed.bench.watch import SqliteWatch
 from airbed.endpoints import AirflowEndpoint
 from airbed.settings import Settings
 from airbed.substrates.embedded import ports
@@ -57,7 +58,8 @@ def standalone(settings: Settings, progress: Progress) -> Iterator[tuple[Served,
                 time.sleep(0.2)
             seconds = time.monotonic() - began
             progress(f"standalone: healthy after {seconds:.1f} s")
-            yield Served(STANDALONE, AirflowEndpoint(url, "admin", password), made.mark), seconds
+            watch = SqliteWatch(made.folder / "airflow/airflow.db")
+            yield Served(STANDALONE, AirflowEndpoint(url, "admin", password), made.mark, watch), seconds
         finally:
             end(made, process)
 
