@@ -87,16 +87,27 @@ def test_the_kubernetes_bed_is_another_one() -> None:
     assert choose(["kubernetes", "up"], []).on_a_bed == ("up",)
 
 
-def test_an_unknown_part_ends_with_2_before_anything_starts(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["fanuot"], 2, "did you mean 'fanout'"),
+        (["cli", "--compare", "nowhere.json"], 2, "nowhere.json cannot be read"),
+        (["cli", "--name", "No Name"], 2, "No Name"),
+        (["kubernetes"], 3, "make kubernetes"),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_starts(
+    tmp_path: Path, arguments: list[str], code: int, said: str
+) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "airbed", "bench", "fanuot", "--out", str(tmp_path / "out")],
+        [sys.executable, "-m", "airbed", "bench", *arguments, "--out", str(tmp_path / "out")],
         env={"AIRBED_STATE_DIR": str(tmp_path / "state"), "AIRBED_CACHE_DIR": str(tmp_path / "cache")},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 2
-    assert "did you mean 'fanout'" in done.stderr
+    assert done.returncode == code
+    assert said in " ".join(done.stderr.split())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -183,7 +194,7 @@ def test_then_and_now_and_their_ratio(figures: Figures) -> None:
 
 def test_another_machine_or_load_is_said(figures: Figures) -> None:
     then, now = results_of(figures), results_of(figures, cores=4, load=3.0)
-    assert compare.differences(then, now) == ["cores: was 2, is 4", "load was 0.5, is 3.0"]
+    assert compare.differences(then, now) == ["cores: was 2, is 4", "load: was 0.5, is 3.0"]
     assert compare.differences(then, results_of(figures, load=0.9)) == []
 
 

@@ -40,9 +40,9 @@ def differences(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
     said = []
     for key, value in now["machine"].items():
         old = then["machine"].get(key)
-        if key == "load":
+        if key in ("load", "load_after"):
             if abs(float(old or 0) - float(value)) > 1:
-                said.append(f"load was {old}, is {value}")
+                said.append(f"{key.replace('_', ' ')}: was {old}, is {value}")
         elif old != value:
             said.append(f"{key}: was {old}, is {value}")
     return said

@@ -62,7 +62,7 @@ def up_plot(moments: Sequence[Moment]) -> str | None:
     across = ticks(max(each.ready for each in moments))
     bottom = TOP + 20 + ROW * len(moments)
     drawing = Drawing(WIDTH, bottom + 50, "From nothing to ready, by service")
-    factor, zero = scale(across, left, WIDTH - 120)
+    factor, zero = scale(across, left, WIDTH - 150)
     for place, (colour, said) in enumerate(
         ((WAITED, "waits for another"), (PREPARED, "its data are made"), (STARTING, "starts"))
     ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -37,6 +38,7 @@ def measure(settings: Settings, name: str, choice: Choice, progress: Progress) -
         if choice.rounds > 1:
             progress(f"round {number} of {choice.rounds}")
         session.round()
+    session.results.machine["load_after"] = round(os.getloadavg()[0], 2)
     return session.results
 
 

@@ -140,7 +140,7 @@ def _print(found: Results) -> None:
         output.print(f"not measured: {escape(line)}", soft_wrap=True)
     machine = found.machine
     output.print(
-        f"{machine['cores']} cores ({machine['cpu']}), load {machine['load']} before the start,"
+        f"{machine['cores']} cores ({machine['cpu']}), load {machine['load']} before and {machine['load_after']} after,"
         f" Python {machine['python']}, {found.choice.rounds} round(s)",
         soft_wrap=True,
     )
