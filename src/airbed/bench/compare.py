@@ -39,9 +39,11 @@ def differences(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What makes the two hard to compare: another machine, another Python, another load; a line each."""
     said = []
     for key, value in now["machine"].items():
-        old = then["machine"].get(key)
+        if key not in then["machine"]:
+            continue
+        old = then["machine"][key]
         if key in ("load", "load_after"):
-            if abs(float(old or 0) - float(value)) > 1:
+            if abs(float(old) - float(value)) > 1:
                 said.append(f"{key.replace('_', ' ')}: was {old}, is {value}")
         elif old != value:
             said.append(f"{key}: was {old}, is {value}")

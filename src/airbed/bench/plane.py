@@ -39,14 +39,15 @@ class Way:
     small_ms: float = 0
 
 
-def measure_s3(bed: Bed, figures: Figures) -> None:
-    """The part `s3-proxy`, on a living bed that does nothing else. It takes some 20 seconds and leaves nothing."""
+def measure_s3(bed: Bed, figures: Figures, progress: Callable[[str], None]) -> None:
+    """The part `s3-proxy`, on a living bed that does nothing else. It takes 20 to 40 seconds and leaves nothing."""
     at = bed.endpoints.s3
     urls = {DIRECT: at.direct, DIRECTOR: f"http://127.0.0.1:{bed.spec.ports[S3_WAY]}", OURS: at.task}
     ways = [Way(name) for name in urls]
     try:
         bed.s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"")
-        for _ in range(ROUNDS):
+        for number in range(1, ROUNDS + 1):
+            progress(f"  s3-proxy: turn {number} of {ROUNDS}")
             # The ways take turns, so that what else the machine does hits all alike; the best round of each counts.
             for way in ways:
                 client = s3_client(replace(at, direct=urls[way.name]))

@@ -101,7 +101,7 @@ class _Session:
             "fanout": lambda: self._fanout(bed),
             "xcom": lambda: heavy.measure(bed, figures, progress),
             "shards": lambda: shards.measure(bed, figures, progress),
-            "s3-proxy": lambda: plane.measure_s3(bed, figures),
+            "s3-proxy": lambda: plane.measure_s3(bed, figures, progress),
             "task-rule": lambda: plane.measure_questions(bed, figures),
         }
         for part, work in steps.items():
