@@ -64,8 +64,8 @@ soak: $(READY) ## play every incident TIMES times (20), half of them under load;
 soak-kill: $(READY) ## kill -9 parts, ups, keepers and pytest at seeded random moments (ROUNDS=10, SEED=1)
 	@$(VENV)/bin/python -m airbed.soak --rounds $(or $(ROUNDS),10) --seed $(or $(SEED),1)
 
-bench: $(READY) ## start-up and fan-out, in seconds and ratios
-	@$(AIRBED) bench
+bench: $(READY) ## what a bed costs: start, memory, fan-out (AGAINST="standalone dag-test", ROUNDS=3, PARTS="up fanout")
+	@$(AIRBED) bench $(PARTS) $(AGAINST:%=--against %) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 kubernetes: $(READY) ## build the Kubernetes tools into the cache (once a machine, many minutes of CPU)
 	@$(VENV)/bin/python -m airbed.kubernetes.build

@@ -85,20 +85,7 @@ def parallel_shard_processor() -> None:
     @recorded
     def process_shard(shard_id: int, conn_id: str, schema: str, target_schema: str, batch_size: int) -> dict[str, int]:
         day = run_day(get_current_context())
-        with connect(conn_id, schema) as source, connect("warehouse", target_schema) as warehouse:
-            reader, writer = source.cursor(), warehouse.cursor()
-            # Another run that loads the same day of this shard waits here, before it takes its snapshot: an older
-            # snapshot is never loaded over a newer one.
-            writer.execute("SELECT pg_advisory_xact_lock(%s, %s)", [day.toordinal(), shard_id])
-            source_rows = open_day(reader, day, f"shard {shard_id} ({conn_id}, {schema})")
-            writer.execute("DELETE FROM events WHERE event_date = %s AND shard_id = %s", [day, shard_id])
-            with (
-                reader.copy(READ_DAY, {"shard_id": shard_id, "day": day}) as rows,
-                writer.copy(WRITE_DAY) as target,
-            ):
-                for batch in batched(rows, batch_size):
-                    target.write(b"".join(batch))
-            rows_loaded = writer.rowcount
+        source_rows, rows_loaded = copy_day(shard_id, conn_id, schema, target_schema, day, batch_size)
         log.info("shard %s, %s: %s rows loaded of %s", shard_id, day, rows_loaded, source_rows)
         return {"shard_id": shard_id, "rows_loaded": rows_loaded, "source_rows": source_rows}
 
@@ -132,6 +119,26 @@ def parallel_shard_processor() -> None:
     shards = get_active_shards()
     loads = process_shard.partial(target_schema=TARGET_SCHEMA, batch_size=10000).expand_kwargs(shards)
     loads >> quality_check(shards)
+
+
+def copy_day(
+    shard_id: int, conn_id: str, schema: str, target_schema: str, day: date, batch_size: int
+) -> tuple[int, int]:
+    """Replace one shard's day in the warehouse, in one transaction; returns the rows counted there, and loaded."""
+    with connect(conn_id, schema) as source, connect("warehouse", target_schema) as warehouse:
+        reader, writer = source.cursor(), warehouse.cursor()
+        # Another run that loads the same day of this shard waits here, before it takes its snapshot: an older
+        # snapshot is never loaded over a newer one.
+        writer.execute("SELECT pg_advisory_xact_lock(%s, %s)", [day.toordinal(), shard_id])
+        source_rows = open_day(reader, day, f"shard {shard_id} ({conn_id}, {schema})")
+        writer.execute("DELETE FROM events WHERE event_date = %s AND shard_id = %s", [day, shard_id])
+        with (
+            reader.copy(READ_DAY, {"shard_id": shard_id, "day": day}) as rows,
+            writer.copy(WRITE_DAY) as target,
+        ):
+            for batch in batched(rows, batch_size):
+                target.write(b"".join(batch))
+        return source_rows, writer.rowcount
 
 
 def connect(conn_id: str, search_path: str) -> Any:

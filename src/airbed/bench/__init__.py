@@ -1,1 +1,1 @@
-"""What a bed costs on this machine: seconds to start, memory when idle, mapped instances a second."""
+"""What a bed costs on this machine, against what people would use otherwise: seconds, CPU, memory, ratios."""

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from airbed.bench.figures import OURS, Figures
 from airbed.clients.s3 import s3_client
 from airbed.errors import Unavailable
 from airbed.topology import S3_WAY
@@ -19,6 +20,7 @@ from airbed.topology import S3_WAY
 if TYPE_CHECKING:
     from airbed.bed import Bed
 
+DIRECT, DIRECTOR = "direct", "through the director only"
 BUCKET, KEY = "artifacts", "airbed-bench"
 LARGE_BYTES = 200_000_000
 CHUNK = b"x" * 1_000_000
@@ -37,23 +39,15 @@ class Way:
     small_ms: float = 0
 
 
-@dataclass
-class Plane:
-    """The ways to S3, direct first, and what a task pays at its start for asking the director (milliseconds)."""
-
-    s3: list[Way]
-    task_ms: float
-    task_p90_ms: float
-
-
-def measure_plane(bed: Bed) -> Plane:
-    """Measure on a living bed that does nothing else. It takes some 20 seconds and leaves nothing behind."""
+def measure_s3(bed: Bed, figures: Figures, progress: Callable[[str], None]) -> None:
+    """The part `s3-proxy`, on a living bed that does nothing else. It takes 20 to 40 seconds and leaves nothing."""
     at = bed.endpoints.s3
-    urls = {"direct": at.direct, "director": f"http://127.0.0.1:{bed.spec.ports[S3_WAY]}", "tasks' way": at.task}
+    urls = {DIRECT: at.direct, DIRECTOR: f"http://127.0.0.1:{bed.spec.ports[S3_WAY]}", OURS: at.task}
     ways = [Way(name) for name in urls]
     try:
         bed.s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"")
-        for _ in range(ROUNDS):
+        for number in range(1, ROUNDS + 1):
+            progress(f"  s3-proxy: turn {number} of {ROUNDS}")
             # The ways take turns, so that what else the machine does hits all alike; the best round of each counts.
             for way in ways:
                 client = s3_client(replace(at, direct=urls[way.name]))
@@ -63,8 +57,17 @@ def measure_plane(bed: Bed) -> Plane:
                 way.small_ms = min(way.small_ms or small, small)
     finally:
         bed.s3.delete_object(Bucket=BUCKET, Key=KEY)
+    for way in reversed(ways):
+        figures.add("s3-proxy", "200 MB read", way.get_mb, "MB/s", subject=way.name)
+        figures.add("s3-proxy", "200 MB written", way.put_mb, "MB/s", subject=way.name)
+        figures.add("s3-proxy", "a small request", way.small_ms, "ms", subject=way.name)
+
+
+def measure_questions(bed: Bed, figures: Figures) -> None:
+    """The part `task-rule`: what a task pays at its start for asking the director."""
     asked = _ask(bed)
-    return Plane(ways, statistics.median(asked), asked[len(asked) * 9 // 10])
+    figures.add("task-rule", "a task's question to the director", statistics.median(asked), "ms")
+    figures.add("task-rule", "of 10 questions the slowest", asked[len(asked) * 9 // 10], "ms")
 
 
 def _rate(work: Callable[[Any], None], client: Any) -> float:
