@@ -19,6 +19,9 @@ OBJECTS = {"in/a.json": b"[1, 2]", "in/b.json": b"[3]", "out/c.json": b"[]"}
 
 @pytest.fixture(autouse=True)
 def _objects(bed: Any, faults: Any) -> Iterator[None]:
+    """In a bucket that holds nothing else, whatever tests of DAGs left there."""
+    for key in bed.s3.list_objects_v2(Bucket=BUCKET).get("Contents", []):
+        bed.s3.delete_object(Bucket=BUCKET, Key=key["Key"])
     for key, body in OBJECTS.items():
         bed.s3.put_object(Bucket=BUCKET, Key=key, Body=body, ContentType="application/json", Metadata={"day": "5"})
     yield
