@@ -154,7 +154,8 @@ def test_an_up_that_was_killed_midway(engine: Engine) -> None:
     finally:
         half.kill()
         half.wait()
-        lifecycle.down(load_settings(), name, lambda line: None)
+        if name in lifecycle.every_name(load_settings()):
+            lifecycle.down(load_settings(), name, lambda line: None)
 
 
 def test_a_project_of_somebody_else_is_left_alone(engine: Engine) -> None:
@@ -182,6 +183,8 @@ def test_an_engine_that_was_killed(bed: Bed) -> None:
     until(lambda: not Path(f"/proc/{pid.read_text().strip()}").exists(), "dockerd is gone", 60)
     try:
         said = airbed("run", "lifecycle_slow", "--name", bed.name, code=3).stderr.splitlines()[-1]
+        assert said.startswith("error: ") and "airbed status" in said
+        said = up(bed.name, code=3).stderr.splitlines()[-1]
         assert said.startswith("error: ") and "make engine" in said
         seen = json.loads(airbed("status", "--name", bed.name, "--json", code=3).stdout)
         assert {each["state"] for each in seen["services"]} == {"stopped"}

@@ -20,7 +20,7 @@ from botocore.config import Config
 from helpers import until
 from testcontainers.compose import DockerCompose
 from testcontainers.core.container import DockerContainer
-from testcontainers.core.waiting_utils import wait_for_logs
+from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
 from airbed.settings import load_settings
 from airbed.substrates.compose.engine import Engine, find
@@ -129,8 +129,7 @@ def test_a_part_of_ones_own_in_the_network_of_the_bed(plain: Plain, engine: Engi
     network = f"airbed-{plain.values['BED_NAME']}_default"
     own = DockerContainer(image).with_env("POSTGRES_PASSWORD", "mine")
     own.with_kwargs(network=network, hostname="billing")
-    with own:
-        wait_for_logs(own, "database system is ready to accept connections", timeout=60)
+    with own.waiting_for(LogMessageWaitStrategy("database system is ready to accept connections")):
         ask = "import psycopg; print(psycopg.connect('host=billing user=postgres password=mine').info.dbname)"
 
         def said() -> str:
