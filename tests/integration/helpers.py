@@ -9,6 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from airbed.settings import load_settings
+from airbed.substrates.compose import layout
+from airbed.substrates.compose.engine import Engine, find
+from airbed.substrates.registry import asked_for
+
 AIRBED = str(Path(sys.executable).with_name("airbed"))
 
 
@@ -25,6 +32,21 @@ def airbed(bed: Any, *arguments: str, code: int = 0) -> subprocess.CompletedProc
     done = subprocess.run([AIRBED, *arguments, "--name", bed.name], capture_output=True, text=True, check=False)
     assert done.returncode == code, f"{arguments}: ended with {done.returncode}: {done.stdout}{done.stderr}"
     return done
+
+
+def compose_engine(request: pytest.FixtureRequest) -> Engine:
+    """The Docker engine of a session on the compose substrate; elsewhere the test is skipped."""
+    if asked_for(request.config.getoption("--airbed-on")) != "compose":
+        pytest.skip("needs a Docker engine (make engine, make images), and: pytest --airbed-on compose")
+    return find(load_settings())
+
+
+def of_project(engine: Engine, name: str) -> dict[str, list[str]]:
+    """What the engine has of the bed of that name, by kind; its cluster too."""
+    project = layout.project(name)
+    label = f"label=com.docker.compose.project={project}"
+    found = {kind: engine.ids(kind, label) for kind in ("container", "network", "volume")}
+    return {**found, "cluster": engine.ids("container", f"label=io.x-k8s.kind.cluster={project}")}
 
 
 def assert_metrics(bed: Any, *, success: int, soft: int, hard: int) -> None:

@@ -15,15 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import until
+from helpers import compose_engine, of_project, until
 
 from airbed import lifecycle
 from airbed.bed import Bed
 from airbed.runs.execute import run_dag
 from airbed.settings import load_settings
 from airbed.substrates.compose import layout
-from airbed.substrates.compose.engine import Engine, find
-from airbed.substrates.registry import asked_for
+from airbed.substrates.compose.engine import Engine
 
 DAGS = Path(__file__).parent / "dags"
 PATIENCE = 600
@@ -41,14 +40,6 @@ def up(name: str, *more: str, code: int = 0) -> subprocess.CompletedProcess[str]
     return airbed("up", "--name", name, *options, *more, code=code)
 
 
-def of_project(engine: Engine, name: str) -> dict[str, list[str]]:
-    """What the engine has of a bed, by kind; its cluster too."""
-    project = layout.project(name)
-    label = f"label=com.docker.compose.project={project}"
-    found = {kind: engine.ids(kind, label) for kind in ("container", "network", "volume")}
-    return {**found, "cluster": engine.ids("container", f"label=io.x-k8s.kind.cluster={project}")}
-
-
 def is_gone(engine: Engine, name: str) -> bool:
     return not any(of_project(engine, name).values())
 
@@ -64,9 +55,7 @@ def runs(bed: Bed) -> list[str]:
 
 @pytest.fixture(scope="module")
 def engine(request: pytest.FixtureRequest) -> Engine:
-    if asked_for(request.config.getoption("--airbed-on")) != "compose":
-        pytest.skip("of the compose substrate: pytest --airbed-on compose")
-    return find(load_settings())
+    return compose_engine(request)
 
 
 @pytest.fixture(scope="module")

@@ -17,15 +17,14 @@ import httpx
 import psycopg
 import pytest
 from botocore.config import Config
-from helpers import until
+from helpers import compose_engine, of_project, until
 from testcontainers.compose import DockerCompose
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
 from airbed.settings import load_settings
-from airbed.substrates.compose.engine import Engine, find
-from airbed.substrates.compose.project import decided
-from airbed.substrates.registry import asked_for
+from airbed.substrates.compose.engine import Engine
+from airbed.substrates.compose.project import image
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.timeout(1200)
@@ -42,9 +41,7 @@ class Plain:
 @pytest.fixture(scope="module")
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     """The engine, where testcontainers finds it too; nothing is pulled to watch over its containers."""
-    if asked_for(request.config.getoption("--airbed-on")) != "compose":
-        pytest.skip("of the compose substrate: pytest --airbed-on compose")
-    found = find(load_settings())
+    found = compose_engine(request)
     with pytest.MonkeyPatch.context() as patched:
         for name, value in found.environment.items():
             patched.setenv(name, value)
@@ -73,8 +70,7 @@ def plain(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     values = dict(line.partition("=")[::2] for line in file.read_text().splitlines() if "=" in line)
     with DockerCompose(folder, env_file=str(file)) as compose:
         yield Plain(compose, {key: value.strip("'\"") for key, value in values.items()})
-    label = f"label=com.docker.compose.project=airbed-{name}"
-    assert [engine.ids(kind, label) for kind in ("container", "network", "volume")] == [[], [], []]
+    assert of_project(engine, name) == {"container": [], "network": [], "volume": [], "cluster": []}
 
 
 def test_all_are_healthy(plain: Plain) -> None:
@@ -125,9 +121,9 @@ def test_s3_and_databases_ask_for_their_passwords(plain: Plain) -> None:
 
 def test_a_part_of_ones_own_in_the_network_of_the_bed(plain: Plain, engine: Engine) -> None:
     """What docs/containers.md tells: Airflow's containers reach it by its alias."""
-    image = decided(load_settings()).get("POSTGRES_IMAGE", "postgres:18")
+    postgres = image(load_settings(), "POSTGRES_IMAGE", ROOT / "docker-compose.yaml")
     network = f"airbed-{plain.values['BED_NAME']}_default"
-    own = DockerContainer(image).with_env("POSTGRES_PASSWORD", "mine")
+    own = DockerContainer(postgres).with_env("POSTGRES_PASSWORD", "mine")
     own.with_kwargs(network=network, hostname="billing")
     with own.waiting_for(LogMessageWaitStrategy("database system is ready to accept connections")):
         ask = "import psycopg; print(psycopg.connect('host=billing user=postgres password=mine').info.dbname)"

@@ -247,7 +247,8 @@ def test_the_image_is_asked_once_for_its_packages(bed: Bed, docker: Docker, monk
     with pytest.raises(Unavailable, match=r"no image mine/airflow:1 .* make images"):
         ask()
     docker.answer("image inspect", out='{"id": "sha256:0123456789abcdef0123"}')
-    docker.answer("mine/airflow:1 -c", out='a warning\n{"python": "3.13.5", "packages": {"requests": "9.0"}}')
+    packages = '[["Requests", "9.0"], ["airbed", "1"]]'
+    docker.answer("mine/airflow:1 -c", out=f'a warning\n{{"python": "3.13.5", "packages": {packages}}}')
     for _ in range(2):
         assert ask() == Base("3.13.5", {"requests": "9.0"})
     assert len([call for call in docker.calls if call.startswith("run ")]) == 1

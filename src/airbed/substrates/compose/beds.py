@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -55,10 +54,11 @@ def ensure_possible(settings: Settings, request: Request) -> None:
 
 def _ensure_minio(engine: Engine, settings: Settings) -> None:
     """MinIO has no stand-in: its image is there, or can be pulled."""
-    text = (settings.resources.infra / "s3/minio.yaml").read_text()
-    (image,) = re.findall(r"image: .*?:-(\S+)}", text)
-    if not engine.inspect("image", image, form="{{json .Id}}") and engine.attempt("pull", "-q", image).returncode:
-        raise Unavailable(f"{image} is not here and cannot be pulled, and it has no stand-in: take --s3 seaweedfs")
+    from airbed.substrates.compose.project import image
+
+    name = image(settings, "MINIO_IMAGE", settings.resources.infra / "s3/minio.yaml")
+    if not engine.inspect("image", name, form="{{json .Id}}") and engine.attempt("pull", "-q", name).returncode:
+        raise Unavailable(f"{name} is not here and cannot be pulled, and it has no stand-in: take --s3 seaweedfs")
 
 
 def missing_images(engine: Engine, settings: Settings) -> list[str]:

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 
 from airbed.errors import Unavailable
 from airbed.settings import Settings
 from airbed.substrates.compose.engine import Engine
-from airbed.substrates.embedded.overlay import Base
+from airbed.substrates.compose.project import compose_file, image
+from airbed.substrates.embedded.overlay import Base, packages_of
 
 _ASK = """
-import json, re, sys
+import json, sys
 from importlib.metadata import distributions
-packages = {}
-for each in distributions():
-    packages.setdefault(re.sub(r"[-_.]+", "-", each.metadata["Name"]).lower(), each.version)
-packages.pop("airbed", None)
+packages = [(each.metadata["Name"], each.version) for each in distributions()]
 print(json.dumps({"python": ".".join(map(str, sys.version_info[:3])), "packages": packages}))
 """
 
@@ -29,29 +26,19 @@ def base_of(engine: Engine, settings: Settings) -> Callable[[], Base]:
     """
 
     def ask() -> Base:
-        image = name_of_image(settings)
-        (found,) = engine.inspect("image", image, form='{"id":{{json .Id}}}') or [{"id": ""}]
-        if not found["id"]:
-            raise Unavailable(f"there is no image {image} to ask for its packages; run: make images")
-        noted = settings.cache / "images" / f"packages-{found['id'].removeprefix('sha256:')[:16]}.json"
+        name = image(settings, "AIRFLOW_IMAGE", compose_file(settings.resources))
+        found = engine.inspect("image", name, form='{"id": {{json .Id}}}')
+        if not found:
+            raise Unavailable(f"there is no image {name} to ask for its packages; run: make images")
+        noted = settings.cache / "images" / f"packages-{found[0]['id'].removeprefix('sha256:')[:16]}.json"
         if not noted.is_file():
-            said = engine.run(
-                "run", "--rm", "--network", "none", "--entrypoint", "python", image, "-c", _ASK, timeout=120
-            )
+            words = ("run", "--rm", "--network", "none", "--entrypoint", "python", name, "-c", _ASK)
+            said = engine.run(*words, timeout=120)
             noted.parent.mkdir(parents=True, exist_ok=True)
             new = noted.with_suffix(".new")
             new.write_text(said.splitlines()[-1])
             new.rename(noted)
-        return Base(**json.loads(noted.read_text()))
+        told = json.loads(noted.read_text())
+        return Base(told["python"], packages_of(told["packages"]))
 
     return ask
-
-
-def name_of_image(settings: Settings) -> str:
-    """The image that Airflow's containers are made of: as decided, else the compose file's own."""
-    from airbed.substrates.compose.project import compose_file, decided
-
-    if named := decided(settings).get("AIRFLOW_IMAGE"):
-        return named
-    found = re.search(r"\$\{AIRFLOW_IMAGE:-([^}]+)\}", compose_file(settings.resources).read_text())
-    return found[1] if found else "apache/airflow"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -220,6 +221,13 @@ def decided(settings: Settings) -> dict[str, str]:
 def images(settings: Settings) -> dict[str, str]:
     """The names of images in that; empty where the compose file's own are meant."""
     return {name: value for name, value in decided(settings).items() if name.endswith("_IMAGE")}
+
+
+def image(settings: Settings, variable: str, file: Path) -> str:
+    """The image that a file of Compose means by a variable: as decided, else the file's own."""
+    own: str
+    (own,) = set(re.findall(rf"\$\{{{variable}:-([^}}]+)\}}", file.read_text()))
+    return images(settings).get(variable, own)
 
 
 def read_environment(files: BedFiles) -> Mapping[str, str]:

@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
@@ -114,11 +114,15 @@ def _texts(requirements: Path) -> Iterator[str]:
 
 def base_packages() -> dict[str, str]:
     """The packages of the base environment with their versions, without airbed itself."""
+    return packages_of((each.metadata["Name"], each.version) for each in distributions())
+
+
+def packages_of(distributions: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The version of each package out of names and versions in the order of the path, without airbed itself."""
     found: dict[str, str] = {}
-    for each in distributions():
-        name = _normalised(each.metadata["Name"])
+    for name, version in distributions:
         # The first on the path is the one that Python imports.
-        found.setdefault(name, each.version)
+        found.setdefault(_normalised(name), version)
     found.pop("airbed", None)
     return found
 
