@@ -126,7 +126,7 @@ def _print(found: Results) -> None:
     from airbed.bench.timeline import critical_path
 
     table = Table(pad_edge=False, box=None, header_style="bold")
-    table.add_column("what", max_width=70)
+    table.add_column("what", max_width=90)
     for heading in ("median", "range", "ours / peer's", "goal on 2 idle cores"):
         table.add_column(heading, justify="right")
     for row in rows(found.figures):
