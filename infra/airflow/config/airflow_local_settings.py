@@ -120,7 +120,6 @@ def end_predecessor() -> None:
 
 
 if "scheduler" in sys.argv:
-    end_predecessor()
     import airbed_preload
 
     airbed_preload.when_needed()

@@ -190,7 +190,7 @@ def programs(
             environment={**environment, **production},
             # A busy scheduler takes half a minute to leave by itself; its workers are swept anyway.
             stop_seconds=3,
-            after=(METADATA.service, "director", "toxiproxy"),
+            # None waits for the database to be started: airbed_start does, once it has imported what it can.
             # It takes seconds, in which every question takes time from the processes that start.
             poll=0.25,
             ready=readiness(service, endpoints, warm=warm),

@@ -1,0 +1,77 @@
+"""How Airflow's components start: in turns, and not before their database."""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.util
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+CONFIG = Path(__file__).parents[2] / "infra/airflow/config"
+SPEC = importlib.util.spec_from_file_location("airbed_start_under_test", CONFIG / "airbed_start.py")
+assert SPEC is not None and SPEC.loader is not None
+airbed_start = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(airbed_start)
+
+
+def can_start(component: str, home: Path, processors: int) -> bool:
+    """Whether a component's turn comes at once."""
+    came = threading.Event()
+
+    def start() -> None:
+        with airbed_start.turn(component, home, processors):
+            came.set()
+
+    threading.Thread(target=start, daemon=True).start()
+    return came.wait(0.3)
+
+
+@pytest.mark.parametrize(
+    ("processors", "beside"), [(1, {"api-server"}), (2, {"api-server"}), (3, {"api-server", "dag-processor"})]
+)
+def test_the_others_share_what_the_api_server_leaves(tmp_path: Path, processors: int, beside: set[str]) -> None:
+    with airbed_start.turn("scheduler", tmp_path, processors):
+        others = [*airbed_start.TURNS[1:], "api-server"]
+        assert {each for each in others if can_start(each, tmp_path, processors)} == beside
+    assert can_start("scheduler", tmp_path, processors)
+
+
+def test_a_turn_ends_with_its_process(tmp_path: Path) -> None:
+    code = "import airbed_start, os, pathlib, sys\nwith airbed_start.turn('scheduler', pathlib.Path(sys.argv[1]), 2):"
+    assert (
+        subprocess.run([sys.executable, "-c", f"{code} os._exit(9)", tmp_path], cwd=CONFIG, check=False).returncode == 9
+    )
+    assert can_start("triggerer", tmp_path, 2)
+
+
+def test_without_a_folder_nobody_waits(tmp_path: Path) -> None:
+    with airbed_start.turn("scheduler", tmp_path / "none", 1):
+        assert can_start("triggerer", tmp_path / "none", 1)
+    (tmp_path / "start-0.lock").touch()
+    with (tmp_path / "start-0.lock").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert not can_start("triggerer", tmp_path, 1)
+
+
+def test_the_database_is_waited_for_and_not_for_ever() -> None:
+    answers = iter([False, OSError("refused"), True])
+
+    def ask() -> bool:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert airbed_start.await_database(10, ask)
+    assert next(answers, None) is None
+    assert not airbed_start.await_database(0.1, lambda: False)
+
+
+def test_what_cannot_be_imported_is_left_to_airflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(airbed_start.IMPORTS, "triggerer", "no_such_module_of_airflow json")
+    airbed_start.prepare("triggerer")
+    airbed_start.prepare("nothing")
