@@ -13,6 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from airbed import levers
 from airbed.bed import Bed
 from airbed.errors import Unavailable, UsageError
 from airbed.faults.ledger import Ledger
@@ -145,6 +146,8 @@ def _substrate(files: BedFiles, request: Request) -> str:
 
 def _create(beds: Beds, settings: Settings, files: BedFiles, request: Request, progress: Progress) -> None:
     spec = BedSpec(name=request.name, **request.said())  # type: ignore[arg-type]
+    if request.levers_off is None:
+        spec.levers_off = levers.off_by_default()
     if request.time_scale is None and not (request.dags or request.project):
         spec.time_scale = 100
     spec.kubernetes = _wants(request, spec) and beds.has_kubernetes(settings)

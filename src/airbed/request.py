@@ -10,7 +10,7 @@ class Request:
     """What `airbed up` was asked for. None: not said, so an existing bed keeps what it has.
 
     `substrate` is a name of `substrates.registry`. `kubernetes` None means: with it for the six patterns, for other
-    DAGs only if one names a Kubernetes connection.
+    DAGs only if one names a Kubernetes connection. `levers_off` are names of `airbed.levers`.
     """
 
     name: str
@@ -22,6 +22,7 @@ class Request:
     time_scale: float | None = None
     schedules: bool | None = None
     allow_external: list[str] | None = None
+    levers_off: list[str] | None = None
     substrate: str | None = None
 
     def said(self) -> dict[str, object]:

@@ -29,10 +29,11 @@ class BedSpec:
     `mark` is in the environment of each of its processes. `time_scale` divides retry delays (1: as written in the DAG).
     `schedules` lets DAGs start runs by themselves; otherwise a run exists only because somebody asked for it.
     `airflow` are settings of Airflow that a scenario changed for a while, such as WORKERS__EXECUTION_API_TIMEOUT.
-    `ports` are the loopback ports by purpose. `state` is `creating` until the bed was healthy once; `unreadable` is
-    never written, it stands for a file that cannot be read. `tcp_faults` says that tasks reach every service through
-    Toxiproxy; without it (no Go to build it with, or a bed of an earlier airbed) they go directly. `subnet` are the
-    addresses of the network that a bed of containers has to itself.
+    `levers_off` names what of `airbed.levers` this bed goes without. `ports` are the loopback ports by purpose. `state`
+    is `creating` until the bed was healthy once; `unreadable` is never written, it stands for a file that cannot be
+    read. `tcp_faults` says that tasks reach every service through Toxiproxy; without it (no Go to build it with, or a
+    bed of an earlier airbed) they go directly. `subnet` are the addresses of the network that a bed of containers has
+    to itself.
     """
 
     name: str
@@ -50,6 +51,7 @@ class BedSpec:
     parallelism: int = 24
     tcp_faults: bool = False
     airflow: dict[str, str] = field(default_factory=dict)
+    levers_off: list[str] = field(default_factory=list)
     allow_external: list[str] = field(default_factory=list)
     ports: dict[str, int] = field(default_factory=dict)
     subnet: str | None = None

@@ -121,9 +121,11 @@ def test_each_database_has_the_roles_and_tables_of_the_topology(
 
 def test_postgres_is_as_careful_and_as_quick_as_on_the_embedded_substrate(services: dict[str, Any]) -> None:
     given = dict(word.split("=") for word in services["metadata"]["command"] if "=" in word)
-    of_a_process = {"listen_addresses", "unix_socket_directories"}
+    of_a_process = {"listen_addresses", "unix_socket_directories", "cluster_name"}
+    command = postgres.command(Path("bin"), Path("data"), 1, "title")
+    own = dict(word[2:].split("=") for word in command if word.startswith("--"))
 
-    assert given == {key: value for key, value in postgres.FAST.items() if key not in of_a_process}
+    assert given == {key: value for key, value in own.items() if key not in of_a_process}
 
 
 def test_toxiproxy_has_the_proxies_of_the_topology() -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -57,6 +58,26 @@ def test_without_a_folder_nobody_waits(tmp_path: Path) -> None:
         assert not can_start("triggerer", tmp_path, 1)
 
 
+def test_a_turn_that_does_not_end_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+    with airbed_start.turn("scheduler", tmp_path, 1), airbed_start.turn("triggerer", tmp_path, 1, seconds=0.2):
+        pass
+
+
+def test_without_the_levers_nothing_is_done_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRBED_EARLY_IMPORTS", "none")
+    monkeypatch.setenv("AIRBED_EXECUTION_API", "all")
+    imported: list[str] = []
+    monkeypatch.setattr(airbed_start, "importlib", SimpleNamespace(import_module=imported.append))
+    for component in airbed_start.IMPORTS:
+        airbed_start.prepare(component)
+    assert imported == []
+    with airbed_start.turn("scheduler", tmp_path, 1):
+        assert can_start("triggerer", tmp_path, 1)
+    monkeypatch.delenv("AIRBED_EXECUTION_API")
+    airbed_start.prepare("api-server")
+    assert imported == [airbed_start.VERSIONS]
+
+
 def test_the_database_is_waited_for_and_not_for_ever() -> None:
     answers = iter([False, OSError("refused"), True])
 
@@ -66,9 +87,9 @@ def test_the_database_is_waited_for_and_not_for_ever() -> None:
             raise answer
         return answer
 
-    assert airbed_start.await_database(10, ask)
+    assert airbed_start.ask_until(10, ask)
     assert next(answers, None) is None
-    assert not airbed_start.await_database(0.1, lambda: False)
+    assert not airbed_start.ask_until(0.1, lambda: False)
 
 
 def test_what_cannot_be_imported_is_left_to_airflow(monkeypatch: pytest.MonkeyPatch) -> None:

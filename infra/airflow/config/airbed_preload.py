@@ -160,17 +160,26 @@ def when_needed() -> None:
     """Warm this process before LocalExecutor forks its first worker, and fork workers as tasks wait for them.
 
     Airflow 3.3.2 forks all of them when the scheduler starts. They share what they were forked with only as long as
-    neither side writes to it, so those without work cost 10 MB each.
+    neither side writes to it, so those without work cost 10 MB each. AIRBED_LATE_WORKERS=none leaves it at that.
     """
     from airflow.executors.local_executor import LocalExecutor
 
-    sync, started, warmed = LocalExecutor.sync, time.monotonic(), False
+    if not hasattr(LocalExecutor, "_spawn_workers_with_gc_freeze"):
+        # Another Airflow than this was written for.
+        warm()
+        return
+    spawn_all, sync = LocalExecutor._spawn_workers_with_gc_freeze, LocalExecutor.sync
+    started, warmed = time.monotonic(), False
 
     def warm_once() -> None:
         nonlocal warmed
         if not warmed:
             warmed = True
             warm()
+
+    def spawn_at_once(self: Any, spawn_number: int) -> None:
+        warm_once()
+        spawn_all(self, spawn_number)
 
     def spawn(self: Any, spawn_number: int) -> None:
         wanted = min(spawn_number, self._unread_messages.value)
@@ -188,9 +197,8 @@ def when_needed() -> None:
             warm_once()
         sync(self)
 
-    if not hasattr(LocalExecutor, "_spawn_workers_with_gc_freeze"):
-        # Another Airflow than this was written for.
-        warm()
+    if os.environ.get("AIRBED_LATE_WORKERS") == "none":
+        LocalExecutor._spawn_workers_with_gc_freeze = spawn_at_once
         return
     LocalExecutor._spawn_workers_with_gc_freeze = spawn
     LocalExecutor.sync = sync_when_warm

@@ -21,14 +21,15 @@ from pathlib import Path
 from typing import Any
 
 KEPT_VERSIONS = 3
-DATABASE_SECONDS = 30.0
+DATABASE_SECONDS, TURN_SECONDS = 30.0, 15.0
 API_SERVER = "api-server"
+VERSIONS = "airflow.api_fastapi.execution_api.versions"
 # The others: which turn they take. The API server takes none.
 TURNS = ("scheduler", "dag-processor", "triggerer")
 IMPORTS = {
     API_SERVER: """
         airflow.cli.commands.api_server_command uvicorn.loops.auto uvicorn.protocols.http.auto
-        airflow.api_fastapi.execution_api.versions airflow.api_fastapi.app airflow.api_fastapi.core_api.app
+        airflow.api_fastapi.app airflow.api_fastapi.core_api.app
         airflow.api_fastapi.core_api.routes.public airflow.api_fastapi.core_api.routes.ui
         airflow.api_fastapi.execution_api.app airflow.api_fastapi.execution_api.routes
         airflow.api_fastapi.auth.managers.simple.simple_auth_manager
@@ -66,34 +67,38 @@ def few_versions(kept: int = KEPT_VERSIONS) -> Iterator[None]:
         cadwyn.VersionBundle = whole  # type: ignore[misc]
 
 
+def is_on(lever: str) -> bool:
+    """Whether this bed has a lever on (airbed.levers)."""
+    return os.environ.get(lever) not in ("none", "all")
+
+
 def prepare(component: str) -> None:
     """Import what a component imports anyway. What cannot be imported is left to the component, and its error too."""
-    small = component == API_SERVER and os.environ.get("AIRBED_EXECUTION_API") != "all"
-    with few_versions() if small else contextlib.nullcontext():
-        for name in IMPORTS.get(component, "").split():
+    names = IMPORTS.get(component, "").split() if is_on("AIRBED_EARLY_IMPORTS") else []
+    few = component == API_SERVER and is_on("AIRBED_EXECUTION_API")
+    with few_versions() if few else contextlib.nullcontext():
+        for name in [*([VERSIONS] if few else []), *names]:
             with contextlib.suppress(Exception):
                 importlib.import_module(name)
 
 
 @contextmanager
-def turn(component: str, home: Path, processors: int | None = None) -> Iterator[None]:
-    """One processor is the API server's; the other components share the others, each after the one before it."""
-    if component not in TURNS:
-        yield
-        return
+def turn(component: str, home: Path, processors: int | None = None, seconds: float = TURN_SECONDS) -> Iterator[None]:
+    """One processor is the API server's; the other components share the others, each after the one before it.
+
+    No one waits longer than `seconds`: the one before may have been paused.
+    """
     others = max(1, (processors or len(os.sched_getaffinity(0))) - 1)
-    try:
-        lock = (home / f"start-{TURNS.index(component) % others}.lock").open("a")
-    except OSError:
-        yield
-        return
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with contextlib.ExitStack() as stack:
+        if component in TURNS and is_on("AIRBED_EARLY_IMPORTS"):
+            with contextlib.suppress(OSError):
+                lock = stack.enter_context((home / f"start-{TURNS.index(component) % others}.lock").open("a"))
+                ask_until(seconds, lambda: fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB) is None)
         yield
 
 
-def await_database(seconds: float, ask: Callable[[], bool]) -> bool:
-    """Ask until the answer is yes, for so many seconds at most. Without one Airflow itself says best what is wrong."""
+def ask_until(seconds: float, ask: Callable[[], bool]) -> bool:
+    """Ask until the answer is yes, for so many seconds at most; an error is no answer. Returns the last one."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         with contextlib.suppress(Exception):
@@ -114,13 +119,19 @@ def is_migrated() -> bool:
 
 
 def main() -> None:
-    """Become an Airflow component. AIRBED_EXECUTION_API=all keeps every version of the execution API."""
-    # Imports make hundreds of thousands of objects that live on: looking through them again and again finds nothing.
-    gc.set_threshold(50_000, 25, 100)
+    """Become an Airflow component.
+
+    AIRBED_EXECUTION_API=all, AIRBED_EARLY_IMPORTS=none and AIRBED_CALM_GC=none do without what this does for it.
+    """
+    if is_on("AIRBED_CALM_GC"):
+        # Imports make hundreds of thousands of objects that live on: looking through them again and again finds
+        # nothing.
+        gc.set_threshold(50_000, 25, 100)
     component = sys.argv[1] if len(sys.argv) > 1 else ""
     with turn(component, Path(os.environ.get("AIRFLOW_HOME", "."))):
         prepare(component)
-    await_database(DATABASE_SECONDS, is_migrated)
+    # Without one Airflow itself says best what is wrong.
+    ask_until(DATABASE_SECONDS, is_migrated)
     if component == "scheduler":
         import airflow_local_settings
 

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from airbed import levers
 from airbed.errors import UsageError
 
 # In the order in which they are measured and shown.
@@ -22,8 +23,15 @@ PARTS = {
 }
 DEFAULT = ("up", "memory", "cli", "fanout", "s3-proxy", "task-rule", "kubernetes")
 STANDALONE, DAG_TEST = "standalone", "dag-test"
+# A bed without any lever, and one without one of them, as peers of a bed with all.
+PRODUCTION_LIKE, WITHOUT = "production-like", "without-"
+LESSER_BEDS = {PRODUCTION_LIKE: levers.NAMES, **{f"{WITHOUT}{name}": (name,) for name in levers.NAMES}}
 # Each peer and the parts that it can be measured in.
-PEERS = {STANDALONE: ("up", "fanout"), DAG_TEST: ("fanout",)}
+PEERS = {
+    STANDALONE: ("up", "fanout"),
+    DAG_TEST: ("fanout",),
+    **dict.fromkeys(LESSER_BEDS, ("up", "memory", "fanout")),
+}
 
 CPU = "cpu"
 MOST_INSTANCES = 1024  # Airflow's [core] max_map_length

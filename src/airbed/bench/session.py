@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from airbed.bench import dag_test, fanout, heavy, plane, shards, shell, timeline
-from airbed.bench.choice import DAG_TEST, STANDALONE, Choice, Size
+from airbed.bench.choice import DAG_TEST, LESSER_BEDS, PEERS, STANDALONE, Choice, Size
+from airbed.bench.figures import OURS
 from airbed.bench.results import Results, machine
 from airbed.bench.standalone import standalone
 from airbed.bench.usage import cpu_by_service, cpu_seconds, memory_by_service
@@ -57,6 +59,9 @@ class _Session:
             self._attempt(STANDALONE, self._standalone)
         if DAG_TEST in self._choice.peers:
             self._attempt(DAG_TEST, self._dag_test)
+        for peer in self._choice.peers:
+            if peer in LESSER_BEDS:
+                self._attempt(peer, functools.partial(self._bed, peer))
         if "kubernetes" in self._choice.parts:
             self._attempt("kubernetes", self._kubernetes)
 
@@ -69,58 +74,63 @@ class _Session:
             self._progress(f"not measured: {line}")
             self.results.missing.append(line)
 
-    def _bed(self) -> None:
+    def _bed(self, subject: str = OURS) -> None:
+        """A turn of a bed: with all levers, or, as a peer, without some."""
+        off = list(LESSER_BEDS.get(subject, ()))
         self._clear()
         try:
             lines = timeline.Lines(self._progress)
-            bed, came = up(self._settings, Request(self._name, kubernetes=False), lines)
+            bed, came = up(self._settings, Request(self._name, kubernetes=False, levers_off=off), lines)
             if "up" in self._choice.parts:
-                self._note_up(bed, came)
-                self.results.timeline = timeline.of_bed(bed, lines.came, came.services)
-            self._parts(bed)
+                self._note_up(bed, came, subject)
+                if subject == OURS:
+                    self.results.timeline = timeline.of_bed(bed, lines.came, came.services)
+            self._parts(bed, subject)
         finally:
             gone = self._clear()
         if gone is not None and "up" in self._choice.parts:
-            self.results.figures.add("up", "down, proven empty", gone, "s")
+            self.results.figures.add("up", "down, proven empty", gone, "s", subject=subject)
 
-    def _note_up(self, bed: Bed, came: Came) -> None:
+    def _note_up(self, bed: Bed, came: Came, subject: str) -> None:
         figures = self.results.figures
         cpu = cpu_by_service(bed.spec.mark)
-        figures.add("up", HEALTHY, came.seconds, "s")
-        figures.add_shares("up", HEALTHY, came.services, "s")
-        figures.add("up", f"{HEALTHY}, CPU", sum(cpu.values()), "s")
-        figures.add_shares("up", f"{HEALTHY}, CPU", cpu, "s")
-        figures.add("up", "memory once healthy", sum(memory_by_service(bed.spec.mark).values()), "MB")
+        figures.add("up", HEALTHY, came.seconds, "s", subject=subject)
+        figures.add_shares("up", HEALTHY, came.services, "s", subject=subject)
+        figures.add("up", f"{HEALTHY}, CPU", sum(cpu.values()), "s", subject=subject)
+        figures.add_shares("up", f"{HEALTHY}, CPU", cpu, "s", subject=subject)
+        memory = sum(memory_by_service(bed.spec.mark).values())
+        figures.add("up", "memory once healthy", memory, "MB", subject=subject)
 
-    def _parts(self, bed: Bed) -> None:
+    def _parts(self, bed: Bed, subject: str) -> None:
         """The parts that share this bed; memory first, as the first run leaves workers, and idle CPU last."""
         figures, progress = self.results.figures, self._progress
         steps: dict[str, Callable[[], None]] = {
-            "memory": lambda: self._memory(bed),
+            "memory": lambda: self._memory(bed, subject),
             "cli": lambda: shell.measure(bed.name, figures),
-            "fanout": lambda: self._fanout(bed),
+            "fanout": lambda: self._fanout(bed, subject),
             "xcom": lambda: heavy.measure(bed, figures, progress),
             "shards": lambda: shards.measure(bed, figures, progress),
             "s3-proxy": lambda: plane.measure_s3(bed, figures, progress),
             "task-rule": lambda: plane.measure_questions(bed, figures),
         }
+        there = self._choice.parts if subject == OURS else PEERS[subject]
         for part, work in steps.items():
-            if part in self._choice.parts:
+            if part in self._choice.parts and part in there:
                 progress(f"measuring {part}")
                 self._attempt(part, work)
         if "memory" in self._choice.parts:
             progress(f"CPU of the idle bed, {IDLE_SECONDS:.0f} s")
-            figures.add("memory", "cores in use when idle", _idle_cores(bed.spec.mark), "")
+            figures.add("memory", "cores in use when idle", _idle_cores(bed.spec.mark), "", subject=subject)
 
-    def _memory(self, bed: Bed) -> None:
+    def _memory(self, bed: Bed, subject: str) -> None:
         found = memory_by_service(bed.spec.mark)
-        self.results.figures.add("memory", "idle, before the first run", sum(found.values()), "MB")
-        self.results.figures.add_shares("memory", "idle, before the first run", found, "MB")
+        self.results.figures.add("memory", "idle, before the first run", sum(found.values()), "MB", subject=subject)
+        self.results.figures.add_shares("memory", "idle, before the first run", found, "MB", subject=subject)
 
-    def _fanout(self, bed: Bed) -> None:
+    def _fanout(self, bed: Bed, subject: str) -> None:
         figures = self.results.figures
         (bed.files.scenario_dags / FILE).write_text(SOURCE)
-        served = fanout.Served("airbed", bed.endpoints.airflow, bed.spec.mark, BedWatch(bed))
+        served = fanout.Served(subject, bed.endpoints.airflow, bed.spec.mark, BedWatch(bed))
         # Ours may take as long as it takes, within reason: the limit is for peers.
         limit = max(600.0, self._choice.limit)
         if stops := fanout.measure(served, self._choice.sizes, limit, figures, self._progress):

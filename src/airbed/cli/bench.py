@@ -33,7 +33,10 @@ def bench(
     *,
     against: Annotated[
         list[str] | None,
-        typer.Option(metavar="standalone|dag-test", help="A peer for up and fanout; may be given twice."),
+        typer.Option(
+            metavar="PEER",
+            help="A peer, may be repeated: standalone, dag-test, production-like, without-LEVER (docs/performance.md).",
+        ),
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="How often the bed and the peers take turns.")] = 1,
     sizes: Annotated[
@@ -57,6 +60,8 @@ def bench(
     [bold]Examples[/bold]
 
       airbed bench fanout up --against standalone --against dag-test --rounds 3
+
+      airbed bench up fanout --sizes 100 --against production-like --against without-wake --rounds 3
 
       airbed bench fanout --sizes 10,100 --compare reports/bench-20261123T150000Z.json
     """

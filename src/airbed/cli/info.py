@@ -51,6 +51,7 @@ def status(name: NameOption = None, json: JsonOption = False) -> None:
                 "substrate": bed.spec.substrate,
                 "up": running,
                 "time_scale": bed.spec.time_scale,
+                "levers_off": bed.spec.levers_off,
                 "airflow": bed.endpoints.airflow.url,
                 "services": [vars(each) for each in services],
                 "faults": as_rows(faults),
@@ -87,6 +88,8 @@ def _print_status(bed: Bed, services: list[Any]) -> None:
         f"bed '{bed.name}' on {bed.spec.substrate}   Airflow {bed.endpoints.airflow.url}"
         f"   retry delays divided by {bed.spec.time_scale:g}"
     )
+    if bed.spec.levers_off:
+        output.print(f"without {', '.join(bed.spec.levers_off)}", soft_wrap=True)
     output.print(table)
     if any(each.state == "unkept" for each in services):
         output.print(f"[red]the process keeper is gone;[/red] bring it back with: airbed up --name {bed.name}")

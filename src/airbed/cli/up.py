@@ -76,6 +76,13 @@ def up(
             "--schedules/--no-schedules", help="Let DAGs start runs by their schedule (default: only you start runs)."
         ),
     ] = None,
+    production_like: Annotated[
+        bool, typer.Option("--production-like", help="Without everything that makes a bed quicker than its parts.")
+    ] = False,
+    without_lever: Annotated[
+        list[str] | None,
+        typer.Option("--without-lever", metavar="NAME", help="Without one of these (docs/performance.md lists them)."),
+    ] = None,
     allow_external: Annotated[
         list[str] | None,
         typer.Option("--allow-external", metavar="CONN_ID", help="Let this connection of your files lead off the bed."),
@@ -90,7 +97,9 @@ def up(
       airbed up --name mine --dags ~/dags --env-file extra.env
       airbed up --project ~/astro-project --time-scale 60
       airbed up --on compose
+      airbed up --name slow --production-like
     """
+    from airbed import levers
     from airbed.errors import UsageError
     from airbed.lifecycle import up as bring_up
     from airbed.request import Request
@@ -113,6 +122,7 @@ def up(
         kubernetes=True if with_part else False if without_part else None,
         time_scale=time_scale,
         schedules=schedules,
+        levers_off=levers.chosen(without_lever or [], production_like=production_like),
         allow_external=allow_external,
         substrate=asked_for(on),
     )
@@ -162,6 +172,7 @@ def report(bed: Bed, came: Came, json: bool) -> None:
                 "airflow": {"url": login.url, "user": login.user, "password": login.password},
                 "time_scale": bed.spec.time_scale,
                 "kubernetes": bed.spec.kubernetes,
+                "levers_off": bed.spec.levers_off,
             }
         )
         return
@@ -175,6 +186,8 @@ def report(bed: Bed, came: Came, json: bool) -> None:
     console.print(f"[green]bed '{bed.name}' {word[came.outcome]}[/green] ({came.seconds:.1f} s)")
     output.print(f"Airflow    {login.url}   user {login.user}   password {login.password}", soft_wrap=True)
     output.print(f"time       retry delays divided by {bed.spec.time_scale:g}")
+    if bed.spec.levers_off:
+        output.print(f"without    {', '.join(bed.spec.levers_off)}", soft_wrap=True)
     output.print(
         f"next       airbed status{_option(bed)} · airbed run DAG_ID{_option(bed)} · airbed down{_option(bed)}",
         soft_wrap=True,

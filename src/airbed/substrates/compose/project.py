@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from airbed import userdags
+from airbed import levers, userdags
 from airbed.endpoints import Address, Endpoints
 from airbed.errors import UsageError
 from airbed.settings import Resources, Settings
@@ -119,6 +119,7 @@ class Project:
             "TOXIPROXY_CONFIG": str(self._files.toxiproxy),
             "TIME_FACTOR": f"{spec.time_scale:g}",
             "PARALLELISM": str(spec.parallelism),
+            "POSTGRES_FSYNC": "on" if levers.NO_FSYNC in spec.levers_off else "off",
             "S3": spec.s3,
             "S3_ACCESS_KEY": endpoints.s3.access_key,
             "S3_SECRET_KEY": endpoints.s3.secret_key,

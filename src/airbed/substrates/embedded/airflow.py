@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from airbed import levers
 from airbed.clients.postgres import connect
 from airbed.endpoints import Endpoints, PostgresEndpoint, airflow_connections
 from airbed.errors import Unavailable
@@ -114,6 +115,7 @@ def settings(
         "STATSD_HOST": endpoints.director.statsd.host,
         "STATSD_PORT": str(endpoints.director.statsd.port),
         "PYTHONPATH": str(resources.infra / "airflow/config"),
+        **levers.environment(spec.levers_off),
     }
 
 

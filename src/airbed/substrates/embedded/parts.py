@@ -7,6 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from airbed import levers
 from airbed.clients.postgres import accepts
 from airbed.endpoints import Endpoints
 from airbed.settings import Settings
@@ -132,7 +133,7 @@ def _databases(
     for database in DATABASES:
         data = files.postgres / database.service
         origin, copying = found[database.service], {**common, SERVICE: "copy"}
-        made.append(_database(settings, database, endpoints, binaries, data, origin, spec.mark, copying))
+        made.append(_database(settings, database, endpoints, binaries, data, origin, spec, copying))
     return made
 
 
@@ -143,7 +144,7 @@ def _database(
     binaries: Path,
     data: Path,
     origin: templates.Template,
-    mark: str,
+    spec: BedSpec,
     copying: dict[str, str],
 ) -> Program:
     endpoint = endpoints.databases[database.service]
@@ -166,7 +167,8 @@ def _database(
         endpoint,
         binaries,
         data,
-        mark,
+        spec.mark,
+        fsync=levers.NO_FSYNC in spec.levers_off,
         prepare=prepare,
         ready=ready,
         on_ready=lambda: postgres.furnish(database, endpoint, origin.password, schema),

@@ -30,10 +30,9 @@ if TYPE_CHECKING:
 ADMIN = "postgres"
 # The ending of the links to disks of databases that a fault has filled (airbed.faults.holder.disk).
 LOST_DISKS = ".disk"
-# Nothing of a bed has to survive a power cut, so nothing waits for the disk. What was committed has to survive a
-# SIGKILL of the server, as in production: synchronous_commit and full_page_writes stay on.
-FAST = {
-    "fsync": "off",
+# What was committed has to survive a SIGKILL of the server, as in production: synchronous_commit and full_page_writes
+# stay on.
+OPTIONS = {
     "unix_socket_directories": "",
     "listen_addresses": "127.0.0.1",
     "max_connections": "100",
@@ -188,9 +187,13 @@ def copy_data(source: Path, target: Path, environment: Mapping[str, str]) -> Non
         raise Unavailable(f"copying {source} to {target} failed: {words[-1] if words else done.returncode}")
 
 
-def command(bin_folder: Path, data: Path, port: int, title: str) -> list[str]:
-    """The command line of one server, in the foreground; `title` is `processes.server_title` of its bed and service."""
-    options = [f"--{key}={value}" for key, value in {**FAST, "cluster_name": title}.items()]
+def command(bin_folder: Path, data: Path, port: int, title: str, *, fsync: bool = False) -> list[str]:
+    """The command line of one server, in the foreground; `title` is `processes.server_title` of its bed and service.
+
+    Nothing of a bed has to survive a power cut, so nothing waits for the disk without `fsync`.
+    """
+    settings = {**OPTIONS, "fsync": "on" if fsync else "off", "cluster_name": title}
+    options = [f"--{key}={value}" for key, value in settings.items()]
     return [str(bin_folder / "postgres"), "-D", str(data), "-p", str(port), *options]
 
 
@@ -227,12 +230,19 @@ def _set_password(connection: psycopg.Connection[Any], role: str, password: str)
 
 
 def program(
-    database: Database, endpoint: PostgresEndpoint, bin_folder: Path, data: Path, mark: str, **extra: object
+    database: Database,
+    endpoint: PostgresEndpoint,
+    bin_folder: Path,
+    data: Path,
+    mark: str,
+    *,
+    fsync: bool = False,
+    **extra: object,
 ) -> Program:
-    """The server of one database as the keeper runs it; `mark` is the bed's."""
+    """The server of one database as the keeper runs it; `mark` is the bed's, `fsync` as in `command`."""
     return Program(
         name=database.service,
-        command=command(bin_folder, data, endpoint.direct.port, server_title(mark, database.service)),
+        command=command(bin_folder, data, endpoint.direct.port, server_title(mark, database.service), fsync=fsync),
         directory=Path("/"),
         environment={"LC_ALL": "C"},
         user=server_user(),
