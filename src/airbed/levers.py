@@ -37,8 +37,13 @@ LEVERS = (
     Lever("calm-gc", "the garbage collector looks less often while Airflow is imported", {"AIRBED_CALM_GC": "none"}),
     Lever(
         "early-imports",
-        "Airflow's components import while the database starts, and take turns",
+        "Airflow's components import while the database starts, as many at once as there are processors",
         {"AIRBED_EARLY_IMPORTS": "none"},
+    ),
+    Lever(
+        "late-routes",
+        "the API server analyses a route when it is first used, not each time it is put into a router",
+        {"AIRBED_LATE_ROUTES": "none"},
     ),
     Lever("few-api-versions", "three versions of the execution API instead of nine", {"AIRBED_EXECUTION_API": "all"}),
     Lever("wake", "the scheduler goes on as soon as something happens", {"AIRBED_WAKE": "none"}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import importlib.util
 import subprocess
@@ -17,6 +18,7 @@ SPEC = importlib.util.spec_from_file_location("airbed_start_under_test", CONFIG 
 assert SPEC is not None and SPEC.loader is not None
 airbed_start = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(airbed_start)
+OTHERS = ["scheduler", "dag-processor", "triggerer"]
 
 
 def can_start(component: str, home: Path, processors: int) -> bool:
@@ -31,14 +33,21 @@ def can_start(component: str, home: Path, processors: int) -> bool:
     return came.wait(0.3)
 
 
-@pytest.mark.parametrize(
-    ("processors", "beside"), [(1, {"api-server"}), (2, {"api-server"}), (3, {"api-server", "dag-processor"})]
-)
-def test_the_others_share_what_the_api_server_leaves(tmp_path: Path, processors: int, beside: set[str]) -> None:
-    with airbed_start.turn("scheduler", tmp_path, processors):
-        others = [*airbed_start.TURNS[1:], "api-server"]
-        assert {each for each in others if can_start(each, tmp_path, processors)} == beside
-    assert can_start("scheduler", tmp_path, processors)
+@pytest.mark.parametrize("processors", [1, 2, 3])
+def test_as_many_at_once_as_processors_and_the_api_server_always(tmp_path: Path, processors: int) -> None:
+    with contextlib.ExitStack() as stack:
+        for component in OTHERS[:processors]:
+            stack.enter_context(airbed_start.turn(component, tmp_path, processors, seconds=5))
+        last = OTHERS[processors:] or ["scheduler"]
+        assert not any(can_start(each, tmp_path, processors) for each in last)
+        assert can_start("api-server", tmp_path, processors)
+    assert all(can_start(each, tmp_path, processors) for each in OTHERS)
+
+
+def test_the_api_server_takes_a_place(tmp_path: Path) -> None:
+    with airbed_start.turn("api-server", tmp_path, 2), airbed_start.turn("scheduler", tmp_path, 2):
+        assert not can_start("triggerer", tmp_path, 2)
+    assert can_start("triggerer", tmp_path, 2)
 
 
 def test_a_turn_ends_with_its_process(tmp_path: Path) -> None:
@@ -66,6 +75,7 @@ def test_a_turn_that_does_not_end_is_not_waited_for_for_ever(tmp_path: Path) -> 
 def test_without_the_levers_nothing_is_done_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRBED_EARLY_IMPORTS", "none")
     monkeypatch.setenv("AIRBED_EXECUTION_API", "all")
+    monkeypatch.setenv("AIRBED_LATE_ROUTES", "none")
     imported: list[str] = []
     monkeypatch.setattr(airbed_start, "importlib", SimpleNamespace(import_module=imported.append))
     for component in airbed_start.IMPORTS:

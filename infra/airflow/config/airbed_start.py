@@ -2,8 +2,9 @@
 
 Measured for Airflow 3.3.2 on Python 3.11 (docs/performance.md): a calmer garbage collector takes a sixth off the start
 of the dag-processor and the triggerer; fewer versions of the execution API take a third off that of the API server, and
-40 MB off its size. What needs no database is imported while the database starts, and the components import in turns, so
-that the API server, which takes longest, has a processor to itself.
+40 MB off its size; its routes are built late (airbed_routes.py). What needs no database is imported while the database
+starts, by as many components at once as there are processors, so that the API server, which takes longest, is not the
+last.
 """
 
 from __future__ import annotations
@@ -18,14 +19,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 KEPT_VERSIONS = 3
 DATABASE_SECONDS, TURN_SECONDS = 30.0, 15.0
 API_SERVER = "api-server"
 VERSIONS = "airflow.api_fastapi.execution_api.versions"
-# The others: which turn they take. The API server takes none.
-TURNS = ("scheduler", "dag-processor", "triggerer")
 IMPORTS = {
     API_SERVER: """
         airflow.cli.commands.api_server_command uvicorn.loops.auto uvicorn.protocols.http.auto
@@ -76,6 +75,12 @@ def prepare(component: str) -> None:
     """Import what a component imports anyway. What cannot be imported is left to the component, and its error too."""
     names = IMPORTS.get(component, "").split() if is_on("AIRBED_EARLY_IMPORTS") else []
     few = component == API_SERVER and is_on("AIRBED_EXECUTION_API")
+    if component == API_SERVER and is_on("AIRBED_LATE_ROUTES"):
+        # Without it, or with another FastAPI, the API server only starts later.
+        with contextlib.suppress(Exception):
+            import airbed_routes
+
+            airbed_routes.build_routes_late()
     with few_versions() if few else contextlib.nullcontext():
         for name in [*([VERSIONS] if few else []), *names]:
             with contextlib.suppress(Exception):
@@ -84,28 +89,38 @@ def prepare(component: str) -> None:
 
 @contextmanager
 def turn(component: str, home: Path, processors: int | None = None, seconds: float = TURN_SECONDS) -> Iterator[None]:
-    """One processor is the API server's; the other components share the others, each after the one before it.
+    """As many components as there are processors at once; the API server, which takes longest, waits for nobody.
 
-    No one waits longer than `seconds`: the one before may have been paused.
+    No one else waits longer than `seconds`: the one before may have been paused.
     """
-    others = max(1, (processors or len(os.sched_getaffinity(0))) - 1)
     with contextlib.ExitStack() as stack:
-        if component in TURNS and is_on("AIRBED_EARLY_IMPORTS"):
+        if component in IMPORTS and is_on("AIRBED_EARLY_IMPORTS"):
+            places = range(processors or len(os.sched_getaffinity(0)))
             with contextlib.suppress(OSError):
-                lock = stack.enter_context((home / f"start-{TURNS.index(component) % others}.lock").open("a"))
-                ask_until(seconds, lambda: fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB) is None)
+                locks = [stack.enter_context((home / f"start-{place}.lock").open("a")) for place in places]
+                ask_until(0 if component == API_SERVER else seconds, lambda: any(map(_is_taken, locks)))
         yield
+
+
+def _is_taken(lock: TextIO) -> bool:
+    """Take a lock that ends with this process, if nobody has it."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def ask_until(seconds: float, ask: Callable[[], bool]) -> bool:
     """Ask until the answer is yes, for so many seconds at most; an error is no answer. Returns the last one."""
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    while True:
         with contextlib.suppress(Exception):
             if ask():
                 return True
+        if time.monotonic() >= end:
+            return False
         time.sleep(0.05)
-    return False
 
 
 def is_migrated() -> bool:
