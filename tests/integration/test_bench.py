@@ -76,10 +76,12 @@ def test_cpu_is_told_by_service(found: dict[str, Any]) -> None:
 def test_the_timeline_says_who_waited_for_whom(found: dict[str, Any]) -> None:
     moments = {each["service"]: Moment(**each) for each in found["timeline"]}
     assert {"metadata", "s3", "toxiproxy", "api-server", "scheduler"} <= set(moments)
-    assert moments["scheduler"].waited_for in ("metadata", "director", "toxiproxy")
+    # Airflow's components start at once: what they wait for, they wait for when they have imported what they can.
+    assert moments["scheduler"].waited_for is None
     for each in moments.values():
         assert 0 <= each.free <= each.started <= each.ready
-    assert len(critical_path(list(moments.values()))) >= 2
+    last = max(moments.values(), key=lambda each: each.ready).service
+    assert critical_path(list(moments.values()))[-1] == last
 
 
 def test_the_files_are_written(found: dict[str, Any]) -> None:

@@ -192,7 +192,8 @@ def programs(
             environment={**environment, **production},
             # A busy scheduler takes half a minute to leave by itself; its workers are swept anyway.
             stop_seconds=3,
-            # None waits for the database to be started: airbed_start does, once it has imported what it can.
+            # airbed_start waits for the database by itself, once it has imported what it can.
+            after=() if "AIRBED_EARLY_IMPORTS" not in environment else (METADATA.service, "director", "toxiproxy"),
             # It takes seconds, in which every question takes time from the processes that start.
             poll=0.25,
             ready=readiness(service, endpoints, warm=warm),
