@@ -79,6 +79,6 @@ engine-down: ## end that engine: no process, mount, network or firewall rule sta
 images: $(READY) ## public images, or stand-ins built here where none can be pulled
 	@scripts/images
 
-clean: ## take all beds down; delete .venv, reports and the caches of airbed
+clean: ## take all beds down; delete .venv, reports and the caches of airbed (snapshots stay)
 	@if [ -x $(AIRBED) ]; then $(AIRBED) down --all && $(AIRBED) cache rm; fi
 	@rm -rf $(VENV) reports .mypy_cache .ruff_cache .pytest_cache .hypothesis

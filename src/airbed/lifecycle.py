@@ -33,7 +33,10 @@ LEAST_FREE_BYTES = 2_000_000_000
 
 @dataclass
 class Came:
-    """How `up` went: `outcome` is created, started, unchanged, mended or extended; seconds to ready of each service."""
+    """How `up` went: `outcome` is created, started, unchanged, mended, extended or restored (made of a snapshot).
+
+    `services` has the seconds to ready of each.
+    """
 
     outcome: str
     seconds: float
@@ -64,7 +67,7 @@ def up(settings: Settings, request: Request, progress: Progress) -> tuple[Bed, C
     request = ensure_input_is_valid(request)
     for folder in (settings.state, settings.cache):
         ensure_writable(folder)
-    _ensure_disk_has_room(settings)
+    ensure_disk_has_room(settings)
     beds = beds_on(_substrate(files, request))
     beds.ensure_possible(settings, request)
     prepare_roots(settings)
@@ -79,7 +82,7 @@ def up(settings: Settings, request: Request, progress: Progress) -> tuple[Bed, C
         else:
             progress(f"creating bed '{request.name}'")
             _create(beds, settings, files, request, progress)
-            came = Came("created", 0, _bring_up(settings, files, progress))
+            came = Came("created", 0, bring_up(settings, files, progress))
         bed = Bed(settings, files)
         if not bed.spec.kubernetes and _wants_kubernetes(bed, request):
             _add_kubernetes(bed, progress)
@@ -103,23 +106,17 @@ def _again(settings: Settings, files: BedFiles, spec: BedSpec, progress: Progres
             progress(f"{error}: starting every service anew")
     if came is None:
         progress(f"starting bed '{spec.name}' again with its data")
-        came = Came("started", 0, _bring_up(settings, files, progress))
+        came = Came("started", 0, bring_up(settings, files, progress))
     recover(bed, by_hand=True)
     return came
 
 
 def _existing(settings: Settings, files: BedFiles, request: Request, progress: Progress) -> BedSpec | None:
     """The spec of a bed to go on with; what a killed `up` left half-made is removed."""
+    remove_half_made(files, progress)
     if not files.exists():
-        if files.folder.exists() or _marks(files):
-            progress(f"removing what is left of an earlier bed '{files.name}'")
-            _remove(files, progress)
         return None
     spec = files.read_spec()
-    if spec.state == "creating":
-        progress(f"an earlier start of bed '{spec.name}' was interrupted: removing what it left")
-        _remove(files, progress)
-        return None
     if not files.endpoints.is_file():
         raise Unavailable(
             f"bed '{spec.name}' cannot be used: {files.endpoints} is gone;"
@@ -133,6 +130,20 @@ def _existing(settings: Settings, files: BedFiles, request: Request, progress: P
             " or give the new one another --name"
         )
     return spec
+
+
+def remove_half_made(files: BedFiles, progress: Progress) -> None:
+    """Remove what a killed `up` or `snapshot use` left of a bed, or a killed `down`; a finished bed is left alone.
+
+    Raises Unavailable when the bed's spec cannot be read.
+    """
+    if not files.exists():
+        if files.folder.exists() or _marks(files):
+            progress(f"removing what is left of an earlier bed '{files.name}'")
+            remove(files, progress)
+    elif files.read_spec().state == "creating":
+        progress(f"an earlier start of bed '{files.name}' was interrupted: removing what it left")
+        remove(files, progress)
 
 
 def _substrate(files: BedFiles, request: Request) -> str:
@@ -152,15 +163,24 @@ def _create(beds: Beds, settings: Settings, files: BedFiles, request: Request, p
         spec.time_scale = 100
     spec.kubernetes = _wants(request, spec) and beds.has_kubernetes(settings)
     spec.tcp_faults = beds.can_break_tcp(settings, progress)
+    lay_out(beds, settings, files, spec)
+    files.write_endpoints(beds.make_endpoints(spec, files))
+
+
+def lay_out(beds: Beds, settings: Settings, files: BedFiles, spec: BedSpec) -> None:
+    """Make a new bed's folders, give it its ports and write its spec: from now on `up` and `down` know of it."""
     beds.make_folders(files)
     # Two beds that start at once must not be given the same ports.
     with FileLock(settings.beds / ".ports.lock", timeout=30):
         spec.ports = beds.allocate_ports(settings, spec)
         files.write_spec(spec)
-    files.write_endpoints(beds.make_endpoints(spec, files))
 
 
-def _bring_up(settings: Settings, files: BedFiles, progress: Progress) -> dict[str, float]:
+def bring_up(settings: Settings, files: BedFiles, progress: Progress) -> dict[str, float]:
+    """Start a bed that does not run, wait until all its services work, and note that it is up.
+
+    Returns seconds to ready by service. Whatever stops it ends all of the bed's processes; folder and logs stay.
+    """
     bed = Bed(settings, files)
     try:
         seconds = bed.substrate.up(progress)
@@ -229,7 +249,7 @@ def down(settings: Settings, name: str, progress: Progress) -> Gone:
         files.read_spec()
     start = time.monotonic()
     with locked(files, progress):
-        gone = _remove(files, progress)
+        gone = remove(files, progress)
         # Whoever waits for the lock notices that its file is another one now.
         files.lock.unlink(missing_ok=True)
     return Gone(name, gone.ended, gone.free, gone.taken, str(files.folder), time.monotonic() - start)
@@ -246,7 +266,7 @@ def _marks(files: BedFiles) -> set[str]:
     return {mark for kind in all_beds() for mark in kind.marks_of(files)}
 
 
-def _remove(files: BedFiles, progress: Progress) -> Removed:
+def remove(files: BedFiles, progress: Progress) -> Removed:
     """End and delete; a bed of which nothing tells what it was on is looked for everywhere."""
     ports: dict[str, int] = {}
     own: set[str] = set()
@@ -301,12 +321,13 @@ def locked(files: BedFiles, progress: Progress) -> Iterator[None]:
         lock.release()
 
 
-def _ensure_disk_has_room(settings: Settings) -> None:
+def ensure_disk_has_room(settings: Settings, more: int = 0) -> None:
+    """Raise UsageError when the state folder's disk has no room for a bed with `more` bytes of data."""
     existing = next(path for path in (settings.state, *settings.state.parents) if path.exists())
-    free = shutil.disk_usage(existing).free
-    if free < LEAST_FREE_BYTES:
+    free, needed = shutil.disk_usage(existing).free, LEAST_FREE_BYTES + more
+    if free < needed:
         raise UsageError(
-            f"the disk of {existing} has {free / 1e9:.1f} GB free and a bed needs {LEAST_FREE_BYTES / 1e9:.0f} GB;"
+            f"the disk of {existing} has {free / 1e9:.1f} GB free and a bed needs {needed / 1e9:.3g} GB;"
             " make room, or set AIRBED_STATE_DIR to another disk"
         )
 

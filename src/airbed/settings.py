@@ -14,8 +14,8 @@ from airbed.errors import UsageError
 class Settings:
     """Folders of one user on one machine.
 
-    `state` holds the beds (deleted by `airbed down`), `cache` what all beds share: database templates, built Kubernetes
-    tools, overlay environments (deleted by `make clean`).
+    `state` holds the beds (deleted by `airbed down`) and the snapshots (deleted by `airbed snapshot rm` only), `cache`
+    what all beds share: database templates, built Kubernetes tools, overlay environments (deleted by `make clean`).
     """
 
     state: Path
@@ -25,6 +25,11 @@ class Settings:
     def beds(self) -> Path:
         """The folder with one folder for each bed."""
         return self.state / "beds"
+
+    @property
+    def snapshots(self) -> Path:
+        """The folder with one folder for each snapshot."""
+        return self.state / "snapshots"
 
     @cached_property
     def resources(self) -> Resources:

@@ -48,6 +48,7 @@ LONGEST_FIRST = (
     "test_backfill_safe_dag",
     "test_mapping_library",
     "test_lifecycle",
+    "test_snapshots",
     "test_backfill_catch_up",
     "test_s3_daily_processor",
     "test_resilient_processing",

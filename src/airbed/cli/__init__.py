@@ -25,6 +25,7 @@ COMMANDS = {
     "reset": "beds",
     "down": "beds",
     "ls": "beds",
+    "snapshot": "snapshot",
     "status": "info",
     "env": "info",
     "psql": "info",

@@ -182,6 +182,7 @@ def report(bed: Bed, came: Came, json: bool) -> None:
         "unchanged": "was up already",
         "mended": "is whole again",
         "extended": "has Kubernetes now",
+        "restored": "is up with what was saved",
     }
     console.print(f"[green]bed '{bed.name}' {word[came.outcome]}[/green] ({came.seconds:.1f} s)")
     output.print(f"Airflow    {login.url}   user {login.user}   password {login.password}", soft_wrap=True)

@@ -11,13 +11,14 @@ from airbed.doctor.finding import Finding
 from airbed.doctor.leftovers import leftovers
 from airbed.doctor.machine import machine
 from airbed.doctor.parts import parts
+from airbed.doctor.snapshots import snapshots
 from airbed.settings import Settings
 
-CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (machine, parts, leftovers)
+CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (machine, parts, leftovers, snapshots)
 
 
 def examine(settings: Settings) -> list[Finding]:
-    """Every finding, in the order of a report: the machine, the parts of a bed, what earlier beds left behind."""
+    """Every finding, in the order of a report: machine, parts of a bed, leftovers of earlier beds, snapshots."""
     return [finding for check in CHECKS for finding in check(settings)]
 
 

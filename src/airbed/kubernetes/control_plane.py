@@ -15,7 +15,7 @@ from pathlib import Path
 
 from airbed.errors import Unavailable
 from airbed.kubernetes import certificates, stages
-from airbed.kubernetes.api import Api
+from airbed.kubernetes.api import MERGE, Api
 from airbed.kubernetes.build import Tools
 from airbed.kubernetes.files import kubeconfig, read_kubeconfig
 from airbed.spec import write_private
@@ -152,6 +152,7 @@ def _api_server(files: Layout, ports: Mapping[str, int], tools: Tools) -> Progra
         with Api(files.kubeconfig) as api:
             stages.install(api, tools)
             api.apply(_node())
+            _set_kubelet_port(api, ports["kwok"])
 
     return Program(
         name="kube-apiserver",
@@ -248,6 +249,12 @@ def _node() -> dict[str, object]:
             "annotations": {"kwok.x-k8s.io/node": "fake", "node.alpha.kubernetes.io/ttl": "0"},
         },
     }
+
+
+def _set_kubelet_port(api: Api, port: int) -> None:
+    """Where the API server finds the kubelet: KWOK notes it once only, and a snapshot's node has another bed's."""
+    status = {"daemonEndpoints": {"kubeletEndpoint": {"Port": port}}}
+    api.call("PATCH", f"/api/v1/nodes/{NODE}/status", {"status": status}, MERGE)
 
 
 def _says(files: Layout, url: str, words: str) -> Callable[[], bool]:

@@ -1,5 +1,6 @@
 """Six mapped instances whose first tries take a while, so that something can be killed under them."""
 
+import logging
 import time
 from datetime import timedelta
 
@@ -11,6 +12,7 @@ def lifecycle_slow():
     @task(retries=3, retry_delay=timedelta(seconds=30))
     def work(number: int, params=None, ti=None) -> int:
         time.sleep(params["seconds"] if ti.try_number == 1 else 1)
+        logging.getLogger(__name__).info("work %d of 6 is done", number)
         return number
 
     @task
