@@ -1,7 +1,7 @@
 """What the scheduler imports and builds once, so that the task processes forked from it need not.
 
 AIRBED_PRELOAD (default "tasks,data") lists it: groups of PRELOADS, or names of modules; "none" for nothing. It happens
-when the first worker is forked, or before that in a scheduler that has had nothing to do for a while: not while a bed
+when the first worker is forked, or before that in a scheduler that has had nothing to do for a while: hardly while a bed
 starts, when the processors are busy.
 """
 
@@ -16,7 +16,7 @@ import time
 from typing import Any
 from urllib.parse import urlsplit
 
-IDLE_SECONDS = 15
+IDLE_SECONDS = 5
 
 # CPU seconds in the scheduler, Airflow 3.3.2 on Python 3.11: tasks 0.3, data 1.4, kubernetes 1.1.
 PRELOADS = {
