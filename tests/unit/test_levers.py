@@ -85,7 +85,7 @@ def test_a_bed_keeps_what_it_was_made_without(
     else:
         monkeypatch.setenv("AIRBED_PRODUCTION_LIKE", variable)
     settings = Settings(state=tmp_path / "state", cache=tmp_path / "cache")
-    monkeypatch.setattr(lifecycle, "_bring_up", lambda settings, files, progress: {})
+    monkeypatch.setattr(lifecycle, "bring_up", lambda settings, files, progress: {})
     bed, _ = lifecycle.up(settings, Request("mine", kubernetes=False, levers_off=said), lambda line: None)
 
     assert bed.spec.levers_off == off
