@@ -1,8 +1,8 @@
 """What the scheduler imports and builds once, so that the task processes forked from it need not.
 
 AIRBED_PRELOAD (default "tasks,data") lists it: groups of PRELOADS, or names of modules; "none" for nothing. It happens
-when the first worker is forked, or before that in a scheduler that has had nothing to do for a while: hardly while a bed
-starts, when the processors are busy.
+when the first worker is forked, or before that in a scheduler that has had nothing to do for a while: hardly while a
+bed starts, when the processors are busy.
 """
 
 from __future__ import annotations
