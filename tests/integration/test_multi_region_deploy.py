@@ -148,8 +148,7 @@ def test_policy_none_leaves_the_old_version_serving(bed: Any, run_dag: Any, old_
 
 
 def test_a_first_deployment_past_its_deadline_is_removed(bed: Any, run_dag: Any) -> None:
-    # A kubelet takes no longer hook than the pod's grace period of 30 s.
-    fault(bed, "slow-to-start", "prod-usw2", seconds=29)
+    fault(bed, "slow-to-start", "prod-usw2", seconds=300)
     result = run_dag(DAG, conf=conf("1.2.3", progress_deadline_seconds=DEADLINE))
     assert (result.state, result.task("deploy_region").indexes("hard")) == ("failed", [1])
     assert "ContainerCreating" in result.task("deploy_region").instances[1].error
