@@ -185,6 +185,7 @@ def test_an_unmodified_example_takes_every_fault_of_a_task(example_bed):
     bed, dag_id = Bed.open(example_bed), "example_dynamic_task_mapping"
     plane = FaultPlane(bed, "a test")
     may_be_late = ""
+    until(lambda: dag_id in bed.metadata.dag_ids(), "the example is parsed")
 
     def inject(kind: str, index: int, **parameters):
         return plane.inject(make(kind, {"dag_id": dag_id, "task_id": "add_one", "map_index": index, **parameters}))
