@@ -159,7 +159,7 @@ class _Session:
         figures = self.results.figures
         self._clear()
         try:
-            bed, came = up(self._settings, Request(self._name, kubernetes=True), self._progress)
+            bed, came = up(self._settings, Request(self._name, kubernetes=True, levers_off=[]), self._progress)
             memory = memory_by_service(bed.spec.mark)
             figures.add("kubernetes", HEALTHY, came.seconds, "s")
             figures.add_shares("kubernetes", HEALTHY, came.services, "s")
