@@ -64,7 +64,8 @@ def backfill_safe_dag() -> None:
         files = [{"key": f"{day:%Y/%m/%d}/part-{n:04}", "damaged": n in params["broken"]} for n in range(count)]
         return require_between(files, 1, MAX_ITEMS, f"files of {day}")
 
-    @task(max_active_tis_per_dag=20)
+    # multiple_outputs=False: Airflow takes `-> dict` for one XCom (a request, a row) per key, in each instance.
+    @task(max_active_tis_per_dag=20, multiple_outputs=False)
     @recorded
     def process_file(file: dict[str, Any]) -> dict[str, Any]:
         """One file. Put your work here; a damaged file is a soft failure, everything else is retried."""
@@ -73,7 +74,7 @@ def backfill_safe_dag() -> None:
             return {"status": "failed", "key": file["key"], "error": "the file is damaged"}
         return {"status": "ok", "key": file["key"], "checksum": work_on(file["key"])}
 
-    @task(trigger_rule="all_done")
+    @task(trigger_rule="all_done", multiple_outputs=False)
     def summarize_run(files: list[dict[str, Any]] | None, ti: Any = None) -> dict[str, Any]:
         """Decide the day from what became of every file."""
         summary = Summary("process_file", outcomes(ti, "process_file", files))

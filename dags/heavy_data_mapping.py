@@ -66,7 +66,8 @@ def heavy_data_mapping() -> None:
         ti.xcom_push(PROOF, {"length": len(data), "sha256": hash_of(data)})
         return data
 
-    @task(trigger_rule="all_done")
+    # multiple_outputs=False: Airflow takes `-> dict` for one XCom (a request, a row) per key.
+    @task(trigger_rule="all_done", multiple_outputs=False)
     def aggregate(segments: list[str] | None, ti: Any = None) -> dict[str, Any]:
         """Add up the lengths with one segment in memory at a time. Every segment is needed: no failure is allowed."""
         start_mb, total, checked = peak_mb(), 0, []

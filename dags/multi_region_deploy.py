@@ -94,7 +94,8 @@ def multi_region_deploy() -> None:
         """The regions of the environment, in a fixed order: it decides each region's map_index."""
         return require_between(TARGETS[params["env"]], 1, MAX_REGIONS, f"regions of {params['env']}")
 
-    @task(max_active_tis_per_dag=2)
+    # multiple_outputs=False: Airflow takes `-> dict` for one XCom (a request, a row) per key, in each instance.
+    @task(max_active_tis_per_dag=2, multiple_outputs=False)
     @recorded
     def deploy_region(target: dict[str, Any], params: dict[str, Any], run_id: str | None = None) -> dict[str, Any]:
         """Deploy to one region and wait until the version runs there. Fails with the reason and the pods' words."""
@@ -115,7 +116,7 @@ def multi_region_deploy() -> None:
             raise RolloutFailed(f"{target['region']} ({target['cluster']}): {error}") from error
         return {**target, "version": version, "status": "deployed", "generation": deployment["metadata"]["generation"]}
 
-    @task(trigger_rule="all_done")
+    @task(trigger_rule="all_done", multiple_outputs=False)
     def post_deploy_check(
         targets: list[dict[str, Any]] | None, params: dict[str, Any], run_id: str | None = None, ti=None
     ) -> dict[str, Any]:

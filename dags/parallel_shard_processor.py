@@ -81,6 +81,8 @@ def parallel_shard_processor() -> None:
         retries=2,
         retry_delay=timedelta(seconds=300),
         execution_timeout=timedelta(hours=1),
+        # multiple_outputs=False: Airflow takes `-> dict` for one XCom (a request, a row) per key.
+        multiple_outputs=False,
     )
     @recorded
     def process_shard(shard_id: int, conn_id: str, schema: str, target_schema: str, batch_size: int) -> dict[str, int]:
@@ -89,7 +91,7 @@ def parallel_shard_processor() -> None:
         log.info("shard %s, %s: %s rows loaded of %s", shard_id, day, rows_loaded, source_rows)
         return {"shard_id": shard_id, "rows_loaded": rows_loaded, "source_rows": source_rows}
 
-    @task(trigger_rule="all_done", retries=2, retry_delay=timedelta(seconds=300))
+    @task(trigger_rule="all_done", retries=2, retry_delay=timedelta(seconds=300), multiple_outputs=False)
     def quality_check(shards: list[dict[str, Any]] | None, ti: Any = None) -> dict[str, Any]:
         """Fail on a missing shard, on a shard whose warehouse rows are not its source rows, and on too few rows."""
         day = run_day(get_current_context())

@@ -84,7 +84,8 @@ def work_on(item: dict[str, Any], try_number: int) -> int:
     return item["amount"] * 2
 
 
-@task(max_active_tis_per_dag=CAP)
+# multiple_outputs=False: Airflow takes `-> dict` for one XCom (a request, a row) per key, in each instance.
+@task(max_active_tis_per_dag=CAP, multiple_outputs=False)
 @recorded
 def process_item(item: dict[str, Any], ti=None) -> dict[str, Any]:
     """One item. RecoverableError is left to Airflow's retries."""
@@ -99,6 +100,7 @@ def process_item(item: dict[str, Any], ti=None) -> dict[str, Any]:
 @task(
     task_id="process_item",
     max_active_tis_per_dag=CAP,
+    multiple_outputs=False,
     retry_policy=ExceptionRetryPolicy(
         rules=[
             RetryRule(FatalError, RetryAction.FAIL, reason="the item itself is bad"),
@@ -112,7 +114,7 @@ def process_item_by_policy(item: dict[str, Any], ti=None) -> dict[str, Any]:
     return {"status": "ok", "id": item["id"], "result": work_on(item, ti.try_number)}
 
 
-@task(trigger_rule="all_done")
+@task(trigger_rule="all_done", multiple_outputs=False)
 def aggregate(items: list[dict[str, Any]] | None, ti=None) -> dict[str, Any]:
     """Count what became of every item. `items` is None when get_items failed: nothing listed is a failure too."""
     summary = Summary("process_item", outcomes(ti, "process_item", items))

@@ -68,7 +68,8 @@ def s3_daily_processor() -> None:
             )
         return require_between(files, 1, MAX_FILES, f"parquet files under s3://{SOURCE}/{prefix}")
 
-    @task(pool="s3_etl", max_active_tis_per_dag=8)
+    # multiple_outputs=False: Airflow takes `-> dict` for one XCom (a request, a row) per key, in each instance.
+    @task(pool="s3_etl", max_active_tis_per_dag=8, multiple_outputs=False)
     @recorded
     def process_file(file: dict[str, Any]) -> dict[str, Any]:
         """Drop rows without customer_id, stamp the rest. S3 trouble raises and is retried; a bad file is not."""
@@ -89,7 +90,7 @@ def s3_daily_processor() -> None:
         return {"status": "ok", "source_key": source_key, "staging_key": staging_key, **counts}
 
     # all_done: the summary has to run exactly when something failed. It is the only leaf, so it decides the run.
-    @task(trigger_rule="all_done")
+    @task(trigger_rule="all_done", multiple_outputs=False)
     def summarize_run(files: list[dict[str, Any]] | None, ti: Any = None) -> dict[str, Any]:
         """Count outcomes against the list (None: the listing failed, and that is a failure too)."""
         summary = Summary("process_file", outcomes(ti, "process_file", files))

@@ -33,6 +33,11 @@ LEVERS = (
         "what tasks need is imported and built before the scheduler forks its first worker",
         {"AIRBED_PRELOAD": "none"},
     ),
+    Lever(
+        "late-heartbeat",
+        "a task's first heartbeat comes an interval after its start, which counts as one (together with preload)",
+        {"AIRBED_LATE_HEARTBEAT": "none"},
+    ),
     Lever("late-workers", "workers are forked when tasks wait for them", {"AIRBED_LATE_WORKERS": "none"}),
     Lever("calm-gc", "the garbage collector looks less often while Airflow is imported", {"AIRBED_CALM_GC": "none"}),
     Lever(

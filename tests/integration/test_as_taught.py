@@ -109,6 +109,16 @@ def test_a_retry_clears_the_xcoms_of_the_try_before(bed: Any, small_claims: Any)
     assert [(row.task_id, row.value) for row in marks] == [("gives_up", "of the only try")]
 
 
+def test_an_annotation_of_a_dict_makes_an_xcom_of_each_key_of_each_instance(bed: Any, small_claims: Any) -> None:
+    def places(key: str) -> list[tuple[str, int]]:
+        rows = bed.metadata.xcoms("taught_small_claims", small_claims.run_id, key)
+        return [(row.task_id, row.map_index) for row in rows if row.task_id.startswith("annotated")]
+
+    # The dictionary itself is there in any case: the keys come on top, a request and a row each.
+    split, whole = ([(task, 0), (task, 1)] for task in ("annotated", "annotated_and_kept_whole"))
+    assert (places("return_value"), places("item"), places("rows")) == (split + whole, split, split)
+
+
 # -- dates
 
 

@@ -99,3 +99,11 @@ def test_the_policy_is_declared_and_large_values_stay_out_of_the_log(dags: dict[
     assert [rule.action.value for rule in item.retry_policy.rules] == ["fail", "retry"]
     segment: Any = dags["heavy_data_mapping"].get_task("fetch_segment_data")
     assert segment.partial_kwargs["show_return_value_in_logs"] is False
+
+
+@pytest.mark.parametrize("file", [*FILES, "parallel_shard_processor", "multi_region_deploy"])
+def test_a_task_s_result_is_one_xcom_whatever_it_is_annotated_with(file: str) -> None:
+    """Airflow 3.3.2 pushes each key of a `-> dict` by itself: a request and a row more, in each instance."""
+    for dag in dags_of(importlib.import_module(file)).values():
+        tasks: list[Any] = dag.tasks
+        assert {task.task_id for task in tasks if task.multiple_outputs} == set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import time
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -13,14 +14,24 @@ import pytest
 CONFIG = Path(__file__).parents[2] / "infra/airflow/config"
 
 
-@pytest.fixture
-def preloading(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """airbed_preload.py, which is no package's."""
-    spec = importlib.util.spec_from_file_location("airbed_preload_under_test", CONFIG / "airbed_preload.py")
+def loaded(name: str) -> ModuleType:
+    """A module of the bed's Airflow configuration, which is no package's."""
+    spec = importlib.util.spec_from_file_location(f"{name}_under_test", CONFIG / f"{name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def preloading(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(CONFIG)
+    return loaded("airbed_preload")
+
+
+@pytest.fixture
+def lean() -> ModuleType:
+    return loaded("airbed_lean_tasks")
 
 
 def test_preload_imports_groups_and_modules_and_survives_what_is_missing(
@@ -73,13 +84,13 @@ def test_an_idle_scheduler_preloads_by_itself_once(preloading: ModuleType, monke
     assert happened == ["sync", "warm", "sync", "sync"]
 
 
-def test_decoders_of_a_task_share_their_validators(preloading: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decoders_of_a_task_share_their_validators(lean: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     from airflow.sdk.execution_time import comms, task_runner
     from pydantic import JsonValue
 
     for module in (comms, task_runner):
         monkeypatch.setattr(module, "TypeAdapter", module.TypeAdapter)
-    preloading.share_type_adapters()
+    lean.share_type_adapters()
     one, other = (comms.CommsDecoder(socket=None) for _ in range(2))  # type: ignore[arg-type]
     assert one.body_decoder is other.body_decoder is one.err_decoder
     assert one.body_decoder.validate_python({"type": "VariableResult", "key": "a", "value": "b"}).key == "a"
@@ -88,13 +99,13 @@ def test_decoders_of_a_task_share_their_validators(preloading: ModuleType, monke
 
 @pytest.mark.parametrize("value", [None, 3, [1], {"a": 1}, "", "text", "a/path"])
 def test_a_value_that_is_no_url_opens_no_object_store(
-    preloading: ModuleType, monkeypatch: pytest.MonkeyPatch, value: Any
+    lean: ModuleType, monkeypatch: pytest.MonkeyPatch, value: Any
 ) -> None:
     from airflow.providers.common.io.xcom.backend import XComObjectStorageBackend
 
     asked: list[str] = []
     monkeypatch.setattr(XComObjectStorageBackend, "_get_full_path", staticmethod(asked.append))
-    preloading.take_small_xcoms_for_what_they_are()
+    lean.take_small_xcoms_for_what_they_are()
     with pytest.raises((TypeError, ValueError)):
         XComObjectStorageBackend._get_full_path(value)
     assert not asked
@@ -102,7 +113,7 @@ def test_a_value_that_is_no_url_opens_no_object_store(
     assert asked == ["s3://aws_default@xcom/dag/run/task/1"]
 
 
-def test_botocore_parses_a_file_once(preloading: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_botocore_parses_a_file_once(lean: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     import boto3
     from botocore import loaders
 
@@ -116,10 +127,44 @@ def test_botocore_parses_a_file_once(preloading: ModuleType, monkeypatch: pytest
 
     monkeypatch.setattr(loaders.JSONFileLoader, "load_file", loaders.JSONFileLoader.load_file)
     monkeypatch.setattr(loaders.JSONFileLoader, "_load_file", counting)
-    preloading.keep_s3_models()
+    lean.keep_s3_models()
     assert any("service-2" in each for each in parsed)
     parsed.clear()
     options: dict[str, Any] = {"aws_access_key_id": "a", "aws_secret_access_key": "b", "region_name": "eu-west-1"}
     client = boto3.session.Session(**options).client("s3", endpoint_url="http://127.0.0.1:9")
     assert [each for each in parsed if "/botocore/" in each] == []
     assert client.generate_presigned_url("get_object", Params={"Bucket": "b", "Key": "k"}).startswith("http://127")
+
+
+class Child:
+    """A supervisor of a task, as far as heartbeats go."""
+
+    _last_heartbeat_attempt = 0.0
+
+    def _on_child_started(self, *, ti: str) -> None:
+        self.ti = ti
+
+
+@pytest.mark.parametrize(("switch", "counted"), [("", True), ("none", False)])
+def test_the_start_of_a_task_counts_as_a_heartbeat(
+    lean: ModuleType, monkeypatch: pytest.MonkeyPatch, switch: str, counted: bool
+) -> None:
+    from airflow.sdk.execution_time import supervisor
+
+    # Airflow's own supervisor has what is used here.
+    for name in ("_on_child_started", "_last_heartbeat_attempt"):
+        assert hasattr(supervisor.ActivitySubprocess, name)
+    monkeypatch.setenv("AIRBED_LATE_HEARTBEAT", switch)
+    monkeypatch.setattr(supervisor, "ActivitySubprocess", type("Fresh", (Child,), {}))
+    lean.count_the_start_as_a_heartbeat()
+    child = supervisor.ActivitySubprocess()  # type: ignore[call-arg]
+    child._on_child_started(ti="one")  # type: ignore[call-arg,arg-type]
+    assert child.ti == "one"  # type: ignore[comparison-overlap]
+    assert (time.monotonic() - child._last_heartbeat_attempt < 5) is counted
+
+
+def test_a_rehearsed_dag_is_in_nobodys_bag(lean: ModuleType) -> None:
+    from airflow.sdk.definitions._internal.contextmanager import DagContext
+
+    lean.rehearse_a_dag()
+    assert [dag for dag, _ in DagContext.autoregistered_dags if dag.dag_id == "airbed_rehearsal"] == []

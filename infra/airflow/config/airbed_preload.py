@@ -14,7 +14,8 @@ import inspect
 import os
 import time
 from typing import Any
-from urllib.parse import urlsplit
+
+import airbed_lean_tasks
 
 IDLE_SECONDS = 5
 
@@ -55,75 +56,6 @@ def preload(wanted: str) -> list[str]:
     return failed
 
 
-def keep_s3_models() -> None:
-    """Make botocore parse each of its JSON files once, and read those of S3 now; opens no connection.
-
-    A process that opens S3 pays 0.07 to 0.1 CPU-seconds for them otherwise. Within one process botocore itself shares
-    what it parsed among all clients of a session.
-    """
-    import botocore.session
-    from botocore import loaders
-
-    parse = loaders.JSONFileLoader.load_file
-    parsed: dict[str, Any] = {}
-
-    def load_file(self: Any, file_path: str) -> Any:
-        if file_path not in parsed:
-            parsed[file_path] = parse(self, file_path)
-        return parsed[file_path]
-
-    loaders.JSONFileLoader.load_file = load_file
-    session = botocore.session.Session()
-    session.create_client(
-        "s3",
-        region_name="us-east-1",
-        endpoint_url="http://127.0.0.1:9",
-        aws_access_key_id="none",
-        aws_secret_access_key="none",
-    )
-    session.get_available_regions("s3")
-
-
-def share_type_adapters() -> None:
-    """Let tasks use the validators of what their supervisor tells them that were built here: each makes five otherwise.
-
-    Building them takes a fifth of the CPU of a task that does nothing. They are not changed by being used.
-    """
-    from airflow.sdk.execution_time import comms, task_runner
-    from pydantic import JsonValue, TypeAdapter
-
-    built: dict[int, tuple[Any, TypeAdapter[Any]]] = {}
-
-    def shared(kind: Any) -> TypeAdapter[Any]:
-        if id(kind) not in built:
-            built[id(kind)] = kind, TypeAdapter(kind)
-        return built[id(kind)][1]
-
-    comms.TypeAdapter = task_runner.TypeAdapter = shared  # type: ignore[misc,assignment]
-    shared(comms.ToTask)
-    shared(JsonValue)
-
-
-def take_small_xcoms_for_what_they_are() -> None:
-    """Let a task that pulls a value from the database not open S3 for it, two fifths of the CPU of an idle task.
-
-    Airflow's backend opens the bucket before it looks at the value. A value without a scheme is no object's URL, and is
-    refused by the same exceptions as before.
-    """
-    from airflow.providers.common.io.xcom.backend import XComObjectStorageBackend
-
-    get_full_path = XComObjectStorageBackend._get_full_path
-
-    def only_for_urls(data: Any) -> Any:
-        if not isinstance(data, str):
-            raise TypeError(f"Not a valid url: {type(data).__name__}")
-        if not urlsplit(data).scheme:
-            raise ValueError("Not a valid url")
-        return get_full_path(data)
-
-    XComObjectStorageBackend._get_full_path = staticmethod(only_for_urls)  # type: ignore[method-assign]
-
-
 def warm() -> None:
     """Import and build what AIRBED_PRELOAD says; what fails here is left to the tasks."""
     wanted = os.environ.get("AIRBED_PRELOAD", "tasks,data")
@@ -132,23 +64,12 @@ def warm() -> None:
     gc.disable()
     try:
         preload(wanted)
-        with contextlib.suppress(Exception):
-            # Private in 3.3.2: one TLS context for all workers instead of one built by each.
-            from airflow.sdk.api import client
-
-            client.Client._get_ssl_context_cached(client.API_SSL_CA_FILE_PATH, client.API_SSL_CERT_PATH)
-        with contextlib.suppress(Exception):
-            # 10 of about 100 ms a task. Not while Airflow's own settings are being made: a user's plugin might not
-            # import then.
-            from airflow.sdk.listener import get_listener_manager
-
-            get_listener_manager()
-        for step in (share_type_adapters, take_small_xcoms_for_what_they_are):
+        for step in airbed_lean_tasks.STEPS:
             with contextlib.suppress(Exception):
                 step()
         if "data" in wanted:
             with contextlib.suppress(Exception):
-                keep_s3_models()
+                airbed_lean_tasks.keep_s3_models()
             # Amazon's hooks look at their call stack (for the user agent), for which `inspect` has to find the file of
             # every module: 0.08 CPU-seconds, unless it is known from before.
             inspect.stack()

@@ -3,8 +3,12 @@
 Each case must come out as expected each time, with the same digest of its outcomes. Prints a table, a row a case, and
 writes it to reports/soak-incidents.json. Ends with 1 when a case was not the same each time.
 
-Every round plays each case once. A play is noted as soon as it ends, so --resume goes on where an earlier call of the
-same airbed was ended, and --minutes ends a call before its time is over.
+Every round plays each case once; the rounds of even number are those under load. With --beds 1 that load is busy
+processes beside the play. With more, the rounds of odd number come first, on one bed by itself; then so many beds play
+the others at once, and are each other's load: what a soak takes is less by a third.
+
+A play is noted as soon as it ends, so --resume goes on where an earlier call of the same airbed was ended, and
+--minutes ends a call before its time is over.
 """
 
 from __future__ import annotations
@@ -12,16 +16,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
-from statistics import median
-from typing import Any
 
 from airbed.bed import Bed
 from airbed.cli.common import console, output, progress_lines
@@ -30,6 +31,7 @@ from airbed.incidents.case import run_case
 from airbed.incidents.library import files_in, find, own_folder
 from airbed.incidents.load import load
 from airbed.incidents.schema import Scenario
+from airbed.incidents.soak_plays import Notes, Play, rows_of, table
 from airbed.lifecycle import down, up
 from airbed.request import Request
 from airbed.settings import load_settings
@@ -40,92 +42,20 @@ REPORT = Path("reports/soak-incidents.json")
 _BUSY = "import os\nparent = os.getppid()\nwhile os.getppid() == parent:\n    sum(range(1_000_000))\n"
 
 
-@dataclass(frozen=True)
-class Play:
-    """One play of a case: the verdict's word and digest, its seconds, whether beside busy processes."""
-
-    incident: str
-    case: str
-    number: int
-    word: str
-    digest: str
-    seconds: float
-    loaded: bool
-    trouble: str = ""
-
-
-@dataclass
-class Row:
-    """One case. `words` and `digests` by how often they came; seconds of each play, the first with its control run."""
-
-    incident: str
-    case: str
-    words: Counter[str] = field(default_factory=Counter)
-    digests: Counter[str] = field(default_factory=Counter)
-    quiet: list[float] = field(default_factory=list)
-    loaded: list[float] = field(default_factory=list)
-    first_trouble: str = ""
-
-    @property
-    def ok(self) -> bool:
-        """Whether every play came out the same, as expected."""
-        return set(self.words) == {"as expected"} and len(self.digests) == 1
-
-    def add(self, play: Play) -> None:
-        """Count one more play."""
-        self.words[play.word] += 1
-        self.digests[play.digest] += 1
-        (self.loaded if play.loaded else self.quiet).append(play.seconds)
-        self.first_trouble = self.first_trouble or play.trouble
-
-    def as_json(self) -> dict[str, Any]:
-        """All fields, and `ok`."""
-        counted = {"words": dict(self.words), "digests": dict(self.digests)}
-        return {"ok": self.ok, **vars(self), **counted}
-
-
-def rows_of(plays: Iterable[Play]) -> list[Row]:
-    """A row for each case, in the order of their first plays."""
-    rows: dict[tuple[str, str], Row] = {}
-    for play in plays:
-        rows.setdefault((play.incident, play.case), Row(play.incident, play.case)).add(play)
-    return list(rows.values())
-
-
-class Notes:
-    """The plays that have ended, a line of JSON each, in a file."""
-
-    def __init__(self, file: Path, *, resume: bool) -> None:
-        self._file = file
-        file.parent.mkdir(parents=True, exist_ok=True)
-        if not resume:
-            file.unlink(missing_ok=True)
-
-    def read(self) -> list[Play]:
-        """All of them; a line that was cut by a kill is left out."""
-        found = []
-        for line in self._file.read_text().splitlines() if self._file.exists() else []:
-            try:
-                found.append(Play(**json.loads(line)))
-            except (ValueError, TypeError):
-                continue
-        return found
-
-    def add(self, play: Play) -> None:
-        """Note one more."""
-        with self._file.open("a") as file:
-            file.write(json.dumps(asdict(play)) + "\n")
-
-
 def soak(
-    bed: Bed, scenarios: Sequence[tuple[Scenario, Path]], times: int, processes: int, out: Path, done: Iterable[Play]
+    bed: Bed,
+    scenarios: Sequence[tuple[Scenario, Path]],
+    numbers: Iterable[int],
+    processes: int,
+    out: Path,
+    done: Iterable[Play],
 ) -> Iterator[Play]:
-    """Play each case so often, every second time beside `processes` busy ones; the first time with a control run.
+    """Play each case once for each number; the even ones beside `processes` busy ones, the first with a control run.
 
     What is in `done` is not played again.
     """
     known = {(play.incident, play.case, play.number) for play in done}
-    for number in range(1, times + 1):
+    for number in numbers:
         for scenario, file in scenarios:
             for case in scenario.cases:
                 if (scenario.name, case, number) in known:
@@ -152,34 +82,36 @@ def busy(processes: int) -> Iterator[None]:
             child.wait()
 
 
-def table(rows: Sequence[Row]) -> Iterator[str]:
-    """The rows as lines of equal columns."""
-    width = max((len(f"{row.incident}/{row.case}") for row in rows), default=0) + 2
-    yield f"{'incident':<{width}}{'plays':>6}{'as expected':>13}{'digests':>9}{'s quiet':>9}{'s loaded':>10}"
-    for row in rows:
-        plays, digests = sum(row.words.values()), len(row.digests)
-        quiet, loaded = (f"{median(each):.1f}" if each else "-" for each in (row.quiet, row.loaded))
-        name = f"{row.incident}/{row.case}"
-        yield f"{name:<{width}}{plays:>6}{row.words['as expected']:>13}{digests:>9}{quiet:>9}{loaded:>10}"
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Soak on a bed of its own, or on a living one with --name; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m airbed.incidents.soak", description=__doc__)
-    parser.add_argument("names", nargs="*", help="incidents (default: every one)")
-    parser.add_argument("--times", type=int, default=20, help="plays of each case, half of them under load")
-    parser.add_argument("--busy", type=int, default=os.cpu_count() or 1, help="busy processes that make the load")
-    parser.add_argument("--in", dest="folder", type=Path, help="folder of the scenario files")
-    parser.add_argument("--out", type=Path, default=Path("reports/soak-incidents"), help="journals, outcomes, logs")
-    parser.add_argument("--name", help="a bed that is up already, and stays up")
-    parser.add_argument("--resume", action="store_true", help="go on with the plays that an earlier call noted")
-    parser.add_argument("--minutes", type=float, help="end after the play that is on after so many minutes")
-    options = parser.parse_args(arguments)
+    options = _parser().parse_args(arguments)
+    if options.name and options.beds > 1:
+        console.print("[red]error:[/red] --name is one bed: leave --beds out")
+        return 2
     try:
         return _run(options)
     except AirbedError as error:
         console.print(f"[red]error:[/red] {error}", soft_wrap=True)
         return error.exit_code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m airbed.incidents.soak", description=__doc__)
+    parser.add_argument("names", nargs="*", help="incidents (default: every one)")
+    parser.add_argument("--times", type=int, default=20, help="plays of each case, half of them under load")
+    parser.add_argument("--busy", type=int, default=os.cpu_count() or 1, help="busy processes that make the load")
+    parser.add_argument("--beds", type=int, default=1, help="beds that play at once instead, as each other's load")
+    parser.add_argument("--in", dest="folder", type=Path, help="folder of the scenario files")
+    parser.add_argument("--out", type=Path, default=Path("reports/soak-incidents"), help="journals, outcomes, logs")
+    parser.add_argument("--name", help="a bed that is up already, and stays up")
+    parser.add_argument("--resume", action="store_true", help="go on with the plays that an earlier call noted")
+    parser.add_argument("--minutes", type=float, help="end after the play that is on after so many minutes")
+    parser.add_argument("--only", type=_numbers, help="numbers of rounds, with commas; plays them without a table")
+    return parser
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(each) for each in text.split(",")]
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -188,9 +120,20 @@ def _run(options: argparse.Namespace) -> int:
     scenarios = [(load(file), file) for file in files]
     notes = Notes(options.out / "plays.jsonl", resume=options.resume)
     wanted = {(scenario.name, case) for scenario, _ in scenarios for case in scenario.cases}
-    with _bed(options, any("kubernetes" in scenario.needs for scenario, _ in scenarios)) as bed:
-        _play(bed, scenarios, notes, options)
-    plays = [play for play in notes.read() if (play.incident, play.case) in wanted and play.number <= options.times]
+    rounds = options.only or range(1, options.times + 1)
+    ends = time.monotonic() + 60 * (options.minutes or float("inf"))
+    with _bed(options.name, BED, scenarios) as bed:
+        if options.beds == 1:
+            _play(bed, scenarios, rounds, notes, options, ends)
+        else:
+            _play(bed, scenarios, [each for each in rounds if each % 2], notes, options, ends)
+            if time.monotonic() < ends:
+                _play_at_once(bed, scenarios, [each for each in rounds if each % 2 == 0], options, ends)
+    return 0 if options.only else _tell(notes, wanted, options.times)
+
+
+def _tell(notes: Notes, wanted: set[tuple[str, str]], times: int) -> int:
+    plays = [play for play in notes.read() if (play.incident, play.case) in wanted and play.number <= times]
     rows = rows_of(plays)
     REPORT.parent.mkdir(parents=True, exist_ok=True)
     REPORT.write_text(json.dumps([each.as_json() for each in rows], indent=1))
@@ -199,32 +142,39 @@ def _run(options: argparse.Namespace) -> int:
     for row in rows:
         if row.first_trouble:
             console.print(f"{row.incident}/{row.case}: {row.first_trouble}", soft_wrap=True, markup=False)
-    missing = len(wanted) * options.times - len(plays)
+    missing = len(wanted) * times - len(plays)
     if missing:
         console.print(f"{missing} plays are missing: --resume goes on with them (make soak RESUME=1)")
     return 0 if not missing and all(row.ok for row in rows) else 1
 
 
 @contextmanager
-def _bed(options: argparse.Namespace, kubernetes: bool) -> Iterator[Bed]:
-    """The named bed, or one for as long as the block lasts."""
-    if options.name:
-        yield Bed.open(options.name)
+def _bed(living: str | None, name: str, scenarios: Sequence[tuple[Scenario, Path]]) -> Iterator[Bed]:
+    """The living bed of that name, or one for as long as the block lasts."""
+    if living:
+        yield Bed.open(living)
         return
     settings = load_settings()
-    if BedFiles(settings, BED).folder.exists():
-        down(settings, BED, progress_lines())
-    bed, _ = up(settings, Request(BED, kubernetes=kubernetes, time_scale=100), progress_lines())
+    if BedFiles(settings, name).folder.exists():
+        down(settings, name, progress_lines())
+    kubernetes = any("kubernetes" in scenario.needs for scenario, _ in scenarios)
+    bed, _ = up(settings, Request(name, kubernetes=kubernetes, time_scale=100), progress_lines())
     try:
         yield bed
     finally:
-        down(settings, BED, progress_lines())
+        down(settings, name, progress_lines())
 
 
-def _play(bed: Bed, scenarios: Sequence[tuple[Scenario, Path]], notes: Notes, options: argparse.Namespace) -> None:
+def _play(
+    bed: Bed,
+    scenarios: Sequence[tuple[Scenario, Path]],
+    numbers: Iterable[int],
+    notes: Notes,
+    options: argparse.Namespace,
+    ends: float,
+) -> None:
     say = progress_lines()
-    ends = time.monotonic() + 60 * (options.minutes or float("inf"))
-    for play in soak(bed, scenarios, options.times, options.busy, options.out, notes.read()):
+    for play in soak(bed, scenarios, numbers, options.busy, options.out, notes.read()):
         notes.add(play)
         loaded = " under load" if play.loaded else ""
         say(f"{play.incident}/{play.case} {play.number} of {options.times}{loaded}: {play.word}, {play.seconds:.1f} s")
@@ -233,5 +183,42 @@ def _play(bed: Bed, scenarios: Sequence[tuple[Scenario, Path]], notes: Notes, op
             return
 
 
+def _play_at_once(
+    bed: Bed, scenarios: Sequence[tuple[Scenario, Path]], numbers: list[int], options: argparse.Namespace, ends: float
+) -> None:
+    """Share the rounds among beds that play at the same time, each in a process of its own."""
+    with ExitStack() as stack:
+        more = [f"{BED}-{place}" for place in range(2, min(options.beds, len(numbers)) + 1)]
+        names = [bed.name, *(stack.enter_context(_bed(None, name, scenarios)).name for name in more)]
+        players: list[subprocess.Popen[bytes]] = []
+        stack.callback(_end, players)
+        for place, name in enumerate(names):
+            own = numbers[place :: len(names)]
+            if not own:
+                continue
+            command = [sys.executable, "-m", "airbed.incidents.soak", *options.names, "--name", name, "--resume"]
+            command += ["--only", ",".join(map(str, own)), "--times", str(options.times), "--busy", "0"]
+            command += ["--out", str(options.out)]
+            command += ["--in", str(options.folder)] if options.folder else []
+            command += ["--minutes", str((ends - time.monotonic()) / 60)] if options.minutes else []
+            players.append(subprocess.Popen(command))
+        for player in players:
+            player.wait()
+
+
+def _end(players: Sequence[subprocess.Popen[bytes]]) -> None:
+    """End those that still play; each undoes its faults."""
+    for player in players:
+        player.terminate()
+    for player in players:
+        player.wait()
+
+
+def _exit(signum: int, frame: object) -> None:
+    sys.exit(128 + signum)
+
+
 if __name__ == "__main__":
+    # As Ctrl-C does: faults are undone and the bed goes down.
+    signal.signal(signal.SIGTERM, _exit)
     sys.exit(main())

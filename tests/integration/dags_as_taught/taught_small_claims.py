@@ -44,6 +44,14 @@ def taught_small_claims() -> None:
     def summarize_run(results: Any) -> int:
         return len(results)
 
+    @task
+    def annotated(item: int) -> dict[str, int]:
+        return {"item": item, "rows": 1}
+
+    @task(multiple_outputs=False)
+    def annotated_and_kept_whole(item: int) -> dict[str, int]:
+        return {"item": item, "rows": 1}
+
     @task(retries=1, retry_delay=RETRY_DELAY)
     def tries_again(ti: Any = None) -> Any:
         if ti.try_number == 1:
@@ -59,6 +67,8 @@ def taught_small_claims() -> None:
     dates_of_the_run()
     process_shard.partial(target_schema="warehouse_events", batch_size=10000).expand_kwargs(get_active_shards())
     summarize_run(process_file.expand(file=list_files()))
+    annotated.expand(item=[1, 2])
+    annotated_and_kept_whole.expand(item=[1, 2])
     tries_again()
     gives_up()
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +15,8 @@ from typing import Any
 import pytest
 
 from airbed.incidents import soak as module
-from airbed.incidents.soak import Notes, Play, Row, busy, rows_of, soak, table
+from airbed.incidents.soak import busy, main, soak
+from airbed.incidents.soak_plays import Notes, Play, Row, rows_of, table
 
 
 def row(**words: int) -> Row:
@@ -84,6 +88,57 @@ def test_a_resumed_soak_plays_what_is_missing(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(module, "run_case", run_case)
     storm: Any = SimpleNamespace(name="storm", cases={"as_taught": None, "correct": None})
     bed: Any = None
-    made = list(soak(bed, [(storm, Path("storm.yaml"))], 2, 0, tmp_path, [play(1), play(2, case="as_taught")]))
+    made = list(soak(bed, [(storm, Path("storm.yaml"))], [1, 2], 0, tmp_path, [play(1), play(2, case="as_taught")]))
     assert asked == [("as_taught", "01", True), ("correct", "02", False)]
     assert [(each.case, each.number, each.loaded) for each in made] == [("as_taught", 1, False), ("correct", 2, True)]
+
+
+def test_the_rounds_of_a_soak_on_several_beds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The odd ones alone and first, on one bed; the even ones shared, every one once."""
+    happened: list[Any] = []
+    storm: Any = SimpleNamespace(name="storm", cases={"correct": None}, needs=[])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(module, "load", lambda file: storm)
+    monkeypatch.setattr(module, "files_in", lambda folder: {"storm": Path("storm.yaml")})
+
+    @contextmanager
+    def bed(living: str | None, name: str, scenarios: Any) -> Iterator[Any]:
+        happened.append(f"{name} up")
+        yield SimpleNamespace(name=name)
+        happened.append(f"{name} down")
+
+    def run_case(bed: Any, scenario: Any, case: str, base: Path, *, control: bool, folder: Path) -> Any:
+        happened.append((bed.name, folder.name))
+        return SimpleNamespace(ok=True, word="as expected", digest="d", seconds=1.0)
+
+    class Player:
+        def __init__(self, command: list[str]) -> None:
+            asked = dict(pairwise(command))
+            happened.append((asked["--name"], asked["--only"], asked["--busy"]))
+            notes = Notes(Path(asked["--out"]) / "plays.jsonl", resume=True)
+            for number in asked["--only"].split(","):
+                notes.add(play(int(number)))
+
+        def wait(self) -> None:
+            pass
+
+        terminate = wait
+
+    monkeypatch.setattr(module, "_bed", bed)
+    monkeypatch.setattr(module, "run_case", run_case)
+    monkeypatch.setattr(module.subprocess, "Popen", Player)
+    assert main(["--times", "7", "--beds", "2", "--out", str(tmp_path / "out")]) == 0
+    one, two = "soak-incidents", "soak-incidents-2"
+    assert happened == [
+        f"{one} up",
+        *((one, number) for number in ("01", "03", "05", "07")),
+        f"{two} up",
+        (one, "2,6", "0"),
+        (two, "4", "0"),
+        f"{two} down",
+        f"{one} down",
+    ]
+
+
+def test_a_named_bed_is_one() -> None:
+    assert main(["--name", "mine", "--beds", "2"]) == 2
