@@ -219,6 +219,16 @@ def test_every_region_fault_has_a_policy(fault: str) -> None:
     assert ("seconds: 3}" in text) is (fault == "slow-to-start")
 
 
+@pytest.mark.parametrize(("seconds", "grace"), [(29, None), (30, 31), (300, 301)])
+def test_a_pod_that_is_slow_for_longer_than_its_grace_gets_more(seconds: int, grace: int | None) -> None:
+    """The API refuses a hook that sleeps for the pod's grace (30 s) or longer."""
+    policy, _ = policies.documents("airbed-x", {}, "slow-to-start", "prod-euw1", None, seconds)
+    text = json.dumps(policy)
+    assert f"seconds: {seconds}}}" in text
+    assert ("terminationGracePeriodSeconds" in text) is (grace is not None)
+    assert grace is None or f"value: {grace}}}" in text
+
+
 def test_the_certificate_of_the_cluster_has_the_address_of_the_tasks(bed: Bed) -> None:
     template = bed.settings.resources.infra / "kubernetes/kind/cluster.yaml"
     made = configuration(bed.spec, template)

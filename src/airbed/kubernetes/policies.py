@@ -20,6 +20,8 @@ BINDINGS = "/apis/admissionregistration.k8s.io/v1beta1/mutatingadmissionpolicybi
 # On each pod that a fault has changed.
 MET = "airbed-fault"
 SLOW_SECONDS = 20.0
+# Of a pod that asks for nothing else.
+GRACE_SECONDS = 30
 _PATIENCE = 20.0  # seconds
 _FIRST = "/spec/containers/0"
 
@@ -61,8 +63,13 @@ def documents(
     name: str, labels: dict[str, str], fault: str, cluster: str, image: str | None, seconds: float | None
 ) -> list[dict[str, Any]]:
     """The policy and its binding for one fault of a region."""
-    wanted = str(max(1, round(SLOW_SECONDS if seconds is None else seconds)))
-    mutations = json.loads(json.dumps(_MUTATIONS[fault]).replace("SECONDS", wanted))
+    wanted = max(1, round(SLOW_SECONDS if seconds is None else seconds))
+    mutations = json.loads(json.dumps(_MUTATIONS[fault]).replace("SECONDS", str(wanted)))
+    if fault == "slow-to-start" and wanted >= GRACE_SECONDS:
+        # A hook's sleep must be shorter than the pod's grace; such a pod is deleted without any when the fault ends.
+        mutations.append(
+            _patch(f'[JSONPatch{{op: "add", path: "/spec/terminationGracePeriodSeconds", value: {wanted + 1}}}]')
+        )
     mark = f'[JSONPatch{{op: "add", path: "/metadata/labels/{MET}", value: "{name}"}}]'
     none = '[JSONPatch{op: "add", path: "/metadata/labels", value: Object.metadata.labels{}}]'
     spec: dict[str, Any] = {

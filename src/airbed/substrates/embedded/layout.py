@@ -35,7 +35,7 @@ def allocate_ports(settings: Settings, spec: BedSpec) -> dict[str, int]:
         *control_plane.PORTS,
         *toxiproxy.ports(),
     )
-    return ports.allocate(purposes, ports_of_other_beds(settings, spec.name))
+    return ports.allocate(purposes, ports_of_other_beds(settings, spec.name), object_store.OFFSETS)
 
 
 def make_endpoints(spec: BedSpec, files: BedFiles) -> Endpoints:

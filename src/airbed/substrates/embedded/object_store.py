@@ -23,6 +23,8 @@ PORTS = (
     *("s3-grpc", "s3-master", "s3-master-grpc", "s3-filer", "s3-filer-grpc"),
     *("s3-volume", "s3-volume-grpc", "s3-admin", "s3-admin-grpc"),
 )
+# Its worker calls the admin's gRPC there, whatever -admin.port.grpc says, every five seconds until it answers (4.48).
+OFFSETS = {"s3-admin-grpc": ("s3-admin", 10_000)}
 
 
 def program(engine: str, endpoint: S3Endpoint, ports: Mapping[str, int], data: Path) -> Program:

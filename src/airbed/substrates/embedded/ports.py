@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from airbed.errors import Unavailable
@@ -13,26 +13,40 @@ from airbed.errors import Unavailable
 _LOWEST = 15000
 
 
-def allocate(purposes: Iterable[str], taken: set[int]) -> dict[str, int]:
+def allocate(
+    purposes: Iterable[str], taken: set[int], offsets: Mapping[str, tuple[str, int]] | None = None
+) -> dict[str, int]:
     """One free port for each purpose.
 
     They lie below the kernel's range for outgoing connections, so that no client of anybody takes one between now and
-    the start of its service; `taken` are the ports that other beds have been given, running or not.
+    the start of its service; `taken` are the ports that other beds have been given, running or not. `offsets` has the
+    purposes whose port is that of another one plus a number, which no option of the program can change.
     Raises Unavailable when there are not enough.
     """
     highest = _first_outgoing_port()
     candidates = [port for port in range(_LOWEST, highest) if port not in taken]
     random.shuffle(candidates)
     found: dict[str, int] = {}
+    for purpose, (first, offset) in (offsets or {}).items():
+        both = (port for port in candidates if port + offset < highest and port + offset not in taken)
+        pair = next(((port, port + offset) for port in both if is_free(port) and is_free(port + offset)), None)
+        if pair is None:
+            raise _none_left(highest, purpose)
+        found[first], found[purpose] = pair
+        candidates = [port for port in candidates if port not in pair]
     for purpose in purposes:
+        if purpose in found:
+            continue
         while candidates and not is_free(candidates[-1]):
             candidates.pop()
         if not candidates:
-            raise Unavailable(
-                f"no free port between {_LOWEST} and {highest} for {purpose}; end some beds: airbed down --all"
-            )
+            raise _none_left(highest, purpose)
         found[purpose] = candidates.pop()
     return found
+
+
+def _none_left(highest: int, purpose: str) -> Unavailable:
+    return Unavailable(f"no free port between {_LOWEST} and {highest} for {purpose}; end some beds: airbed down --all")
 
 
 def is_free(port: int) -> bool:
