@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airbed.bench import compare, dag_test, results, shards, shards_work, timeline, usage, workload
+from airbed.bench import compare, dag_test, owned, results, shards, shards_work, timeline, usage, workload
 from airbed.bench.choice import ALL_SIZES, DEFAULT, DEFAULT_SIZES, HARD_WORK, PARTS, Choice, Size, choose, parse_sizes
 from airbed.bench.figures import Figures, line_through, written
+from airbed.bench.owned import of_mark
 from airbed.bench.peer import peer
 from airbed.bench.plots import fanout_plot, up_plot
 from airbed.bench.svg import Drawing, ticks
@@ -343,10 +344,30 @@ def test_a_peer_is_ended_when_its_time_is_up() -> None:
 
 
 def test_memory_is_looked_at_while_it_is_used() -> None:
-    with peer("dag-test") as made, PeakMemory(made.mark) as peak:
+    with peer("dag-test") as made, PeakMemory(of_mark(made.mark)) as peak:
         made.run([sys.executable, "-c", "x = b'x' * 50_000_000; import time; time.sleep(1.5)"], {}, 20, print)
     assert 50 < peak.total < 200
     assert peak.services == {"dag-test": peak.total}
+
+
+def test_processes_of_a_container_are_known_by_their_cgroup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = "a" * 64, "b" * 64
+    there = {
+        "1": ("0::/init.scope", "systemd"),
+        "20": (f"0::/docker/{one}", "docker-init"),
+        "21": (f"0::/docker/{one}", "python"),
+        "22": (f"0::/system.slice/docker-{other}.scope/kubelet/pod1", "kubelet"),
+        "23": (f"0::/docker/{'c' * 64}", "stranger"),
+        "24": ("", ""),
+        "self": (f"0::/docker/{one}", "python"),
+    }
+    for pid, (group, name) in there.items():
+        (tmp_path / pid).mkdir()
+        if name:
+            (tmp_path / pid / "cgroup").write_text(f"{group}\n")
+            (tmp_path / pid / "comm").write_text(f"{name}\n")
+    monkeypatch.setattr(owned, "PROC", tmp_path)
+    assert owned.of_containers({one: "scheduler", other: "node"})() == {21: "scheduler", 22: "node"}
 
 
 def test_the_dag_of_the_benchmark_is_python_that_names_what_is_measured() -> None:

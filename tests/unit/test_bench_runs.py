@@ -71,7 +71,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(fanout, "POLL", 0.01)
 
     def make(airflow: Airflow) -> Served:
-        served = Served("standalone", AirflowEndpoint("http://127.0.0.1:9", "admin", ""), "no-such-mark", airflow)
+        served = Served("standalone", AirflowEndpoint("http://127.0.0.1:9", "admin", ""), dict, airflow)
         served.airflow = served.rest = airflow  # type: ignore[assignment]
         return served
 
@@ -149,7 +149,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         events.append("up with Kubernetes" if request.kubernetes else "up")
         bed = SimpleNamespace(
             name=request.name,
-            spec=SimpleNamespace(mark="no-such-mark"),
+            spec=SimpleNamespace(mark="no-such-mark", substrate="embedded"),
             metadata=None,
             endpoints=endpoints,
             files=SimpleNamespace(scenario_dags=settings.state),
@@ -165,7 +165,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def standalone(settings: Settings, progress: Any) -> Any:
         assert not there, "one at a time"
         events.append("standalone")
-        yield Served("standalone", endpoints.airflow, "no-such-mark", Airflow()), 20.0
+        yield Served("standalone", endpoints.airflow, dict, Airflow()), 20.0
 
     monkeypatch.setattr(session, "up", up)
     monkeypatch.setattr(session, "down", down)

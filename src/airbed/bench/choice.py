@@ -58,13 +58,14 @@ ALL_SIZES = (Size(10), HARD_WORK, Size(100), Size(500), Size(1000))
 
 @dataclass(frozen=True)
 class Choice:
-    """One benchmark: `limit` is the most seconds that a peer gets for one run."""
+    """One benchmark: `limit` is the most seconds that a peer gets for one run, `substrate` what beds are on."""
 
     parts: tuple[str, ...]
     peers: tuple[str, ...] = ()
     rounds: int = 1
     sizes: tuple[Size, ...] = DEFAULT_SIZES
     limit: float = 180
+    substrate: str | None = None
 
     @property
     def on_a_bed(self) -> tuple[str, ...]:

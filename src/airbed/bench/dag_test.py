@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from airbed.bench.choice import DAG_TEST, FIRST, Size
 from airbed.bench.fanout import TOO_LONG, Mapped, add
 from airbed.bench.figures import Figures
+from airbed.bench.owned import of_mark
 from airbed.bench.peer import Peer, peer
 from airbed.bench.results import Stop
 from airbed.bench.usage import PeakMemory
@@ -66,7 +67,7 @@ def _run(made: Peer, runs: Sequence[Size], limit: float, progress: Progress) -> 
     file.unlink(missing_ok=True)
     size = runs[-1]
     conf = json.dumps([{"instances": each.instances, "cpu_ms": each.cpu_ms} for each in runs])
-    with PeakMemory(made.mark) as peak:
+    with PeakMemory(of_mark(made.mark)) as peak:
         code = made.run([sys.executable, "-c", SCRIPT, conf], {}, limit, progress)
     if code is None:
         return f"{TOO_LONG} {limit:.0f} s"

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from airbed.bench.choice import FIRST, Size
 from airbed.bench.figures import Figures
+from airbed.bench.owned import Owned
 from airbed.bench.results import Stop
 from airbed.bench.usage import PeakMemory, cpu_by_service, difference
 from airbed.bench.watch import Watch
@@ -41,11 +42,11 @@ class Mapped:
 
 @dataclass
 class Served:
-    """Airflow as one subject serves it: its REST API, the mark of all its processes, a look at its database."""
+    """Airflow as one subject serves it: its REST API, all its processes, a look at its database."""
 
     subject: str
     endpoint: AirflowEndpoint
-    mark: str
+    owned: Owned
     watch: Watch
     airflow: AirflowClient = field(init=False)
     rest: Rest = field(init=False)
@@ -104,13 +105,13 @@ def await_dag(airflow: AirflowClient, subject: str) -> None:
 
 def run(served: Served, size: Size, limit: float, progress: Progress) -> Mapped | str:
     """One run, or why there is no figure of it: it took longer than `limit` seconds, or did not end in success."""
-    before = cpu_by_service(served.mark)
-    with PeakMemory(served.mark) as peak:
+    before = cpu_by_service(served.owned)
+    with PeakMemory(served.owned) as peak:
         began = time.time()
         conf = {"instances": size.instances, "cpu_ms": size.cpu_ms}
         run_id = served.airflow.trigger(DAG_ID, conf=conf)
         state = _await(served, run_id, began, limit, progress)
-    used = difference(before, cpu_by_service(served.mark))
+    used = difference(before, cpu_by_service(served.owned))
     if state != "success":
         why = f"it ended as {state}" if state else f"{TOO_LONG} {limit:.0f} s"
         return f"{why}; {served.watch.done(run_id)} of {size.instances} instances had succeeded"

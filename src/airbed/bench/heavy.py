@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from airbed.bench.figures import Figures
+from airbed.bench.owned import of_bed
 from airbed.bench.usage import PeakMemory, cpu_seconds
 from airbed.errors import Unavailable
 from airbed.runs.execute import run_dag
@@ -30,10 +31,11 @@ def measure(bed: Bed, figures: Figures, progress: Callable[[str], None], limit: 
             said = now.seconds
             progress(f"  {DAG_ID}: {now}")
 
-    before = cpu_seconds(bed.spec.mark)
-    with PeakMemory(bed.spec.mark, WATCHED, SHARE) as peak:
+    owned = of_bed(bed)
+    before = cpu_seconds(owned)
+    with PeakMemory(owned, WATCHED, SHARE) as peak:
         result = run_dag(bed, DAG_ID, conf={"size_mb": SIZE_MB}, timeout=limit, on_progress=say)
-    used = cpu_seconds(bed.spec.mark) - before
+    used = cpu_seconds(owned) - before
     if result.state != "success":
         raise Unavailable(f"{DAG_ID} ended as {result.state}; see: airbed logs --run {result.run_id} --task {TASK}[0]")
     name = f"{len(result.tasks[TASK].instances)} x {SIZE_MB} MB"

@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from airbed.bench import dag_test, fanout, heavy, plane, shards, shell, timeline
 from airbed.bench.choice import DAG_TEST, LESSER_BEDS, PEERS, STANDALONE, Choice, Size
 from airbed.bench.figures import OURS
+from airbed.bench.owned import Owned, of_bed
 from airbed.bench.results import Results, machine
 from airbed.bench.standalone import standalone
 from airbed.bench.usage import cpu_by_service, cpu_seconds, memory_by_service
@@ -80,10 +81,10 @@ class _Session:
         self._clear()
         try:
             lines = timeline.Lines(self._progress)
-            bed, came = up(self._settings, Request(self._name, kubernetes=False, levers_off=off), lines)
+            bed, came = up(self._settings, self._request(levers_off=off), lines)
             if "up" in self._choice.parts:
                 self._note_up(bed, came, subject)
-                if subject == OURS:
+                if subject == OURS and bed.spec.substrate == "embedded":
                     self.results.timeline = timeline.of_bed(bed, lines.came, came.services)
             self._parts(bed, subject)
         finally:
@@ -91,14 +92,17 @@ class _Session:
         if gone is not None and "up" in self._choice.parts:
             self.results.figures.add("up", "down, proven empty", gone, "s", subject=subject)
 
+    def _request(self, *, kubernetes: bool = False, levers_off: Sequence[str] = ()) -> Request:
+        return Request(self._name, kubernetes=kubernetes, levers_off=list(levers_off), substrate=self._choice.substrate)
+
     def _note_up(self, bed: Bed, came: Came, subject: str) -> None:
-        figures = self.results.figures
-        cpu = cpu_by_service(bed.spec.mark)
+        figures, owned = self.results.figures, of_bed(bed)
+        cpu = cpu_by_service(owned)
         figures.add("up", HEALTHY, came.seconds, "s", subject=subject)
         figures.add_shares("up", HEALTHY, came.services, "s", subject=subject)
         figures.add("up", f"{HEALTHY}, CPU", sum(cpu.values()), "s", subject=subject)
         figures.add_shares("up", f"{HEALTHY}, CPU", cpu, "s", subject=subject)
-        memory = sum(memory_by_service(bed.spec.mark).values())
+        memory = sum(memory_by_service(owned).values())
         figures.add("up", "memory once healthy", memory, "MB", subject=subject)
 
     def _parts(self, bed: Bed, subject: str) -> None:
@@ -120,17 +124,17 @@ class _Session:
                 self._attempt(part, work)
         if "memory" in self._choice.parts:
             progress(f"CPU of the idle bed, {IDLE_SECONDS:.0f} s")
-            figures.add("memory", "cores in use when idle", _idle_cores(bed.spec.mark), "", subject=subject)
+            figures.add("memory", "cores in use when idle", _idle_cores(of_bed(bed)), "", subject=subject)
 
     def _memory(self, bed: Bed, subject: str) -> None:
-        found = memory_by_service(bed.spec.mark)
+        found = memory_by_service(of_bed(bed))
         self.results.figures.add("memory", "idle, before the first run", sum(found.values()), "MB", subject=subject)
         self.results.figures.add_shares("memory", "idle, before the first run", found, "MB", subject=subject)
 
     def _fanout(self, bed: Bed, subject: str) -> None:
         figures = self.results.figures
         (bed.files.scenario_dags / FILE).write_text(SOURCE)
-        served = fanout.Served(subject, bed.endpoints.airflow, bed.spec.mark, BedWatch(bed))
+        served = fanout.Served(subject, bed.endpoints.airflow, of_bed(bed), BedWatch(bed))
         # Ours may take as long as it takes, within reason: the limit is for peers.
         limit = max(600.0, self._choice.limit)
         if stops := fanout.measure(served, self._choice.sizes, limit, figures, self._progress):
@@ -140,8 +144,8 @@ class _Session:
         figures = self.results.figures
         with standalone(self._settings, self._progress) as (served, seconds):
             if "up" in self._choice.parts:
-                cpu = cpu_seconds(served.mark)
-                memory = sum(memory_by_service(served.mark).values())
+                cpu = cpu_seconds(served.owned)
+                memory = sum(memory_by_service(served.owned).values())
                 figures.add("up", HEALTHY, seconds, "s", subject=STANDALONE)
                 figures.add("up", f"{HEALTHY}, CPU", cpu, "s", subject=STANDALONE)
                 figures.add("up", "memory once healthy", memory, "MB", subject=STANDALONE)
@@ -159,8 +163,8 @@ class _Session:
         figures = self.results.figures
         self._clear()
         try:
-            bed, came = up(self._settings, Request(self._name, kubernetes=True, levers_off=[]), self._progress)
-            memory = memory_by_service(bed.spec.mark)
+            bed, came = up(self._settings, self._request(kubernetes=True), self._progress)
+            memory = memory_by_service(of_bed(bed))
             figures.add("kubernetes", HEALTHY, came.seconds, "s")
             figures.add_shares("kubernetes", HEALTHY, came.services, "s")
             figures.add("kubernetes", "idle, before the first run", sum(memory.values()), "MB")
@@ -182,7 +186,7 @@ class _Session:
         return down(self._settings, self._name, self._progress).seconds
 
 
-def _idle_cores(mark: str) -> float:
-    before, began = cpu_seconds(mark), time.monotonic()
+def _idle_cores(owned: Owned) -> float:
+    before, began = cpu_seconds(owned), time.monotonic()
     time.sleep(IDLE_SECONDS)
-    return (cpu_seconds(mark) - before) / (time.monotonic() - began)
+    return (cpu_seconds(owned) - before) / (time.monotonic() - began)

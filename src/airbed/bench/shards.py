@@ -37,6 +37,8 @@ def measure(bed: Bed, figures: Figures, progress: Callable[[str], None]) -> None
 
     It empties the warehouse's table: the bed is the benchmark's own.
     """
+    if bed.spec.substrate != "embedded":
+        raise Unavailable("the part shards runs the pattern's code beside the bed: only on the embedded substrate")
     progress(f"seeding {ROWS:,} rows in three shards")
     seed_pattern(bed, "parallel_shard_processor", DAY, rows=ROWS)
     progress("shards: the pattern, plain COPY, pandas")

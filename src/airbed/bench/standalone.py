@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 from airbed.bench.choice import STANDALONE
 from airbed.bench.fanout import Served
+from airbed.bench.owned import of_mark
 from airbed.bench.peer import Peer, end, peer
 from airbed.bench.watch import SqliteWatch
 from airbed.endpoints import AirflowEndpoint
@@ -59,7 +60,7 @@ def standalone(settings: Settings, progress: Progress) -> Iterator[tuple[Served,
             seconds = time.monotonic() - began
             progress(f"standalone: healthy after {seconds:.1f} s")
             watch = SqliteWatch(made.folder / "airflow/airflow.db")
-            yield Served(STANDALONE, AirflowEndpoint(url, "admin", password), made.mark, watch), seconds
+            yield Served(STANDALONE, AirflowEndpoint(url, "admin", password), of_mark(made.mark), watch), seconds
         finally:
             end(made, process)
 

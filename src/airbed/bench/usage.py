@@ -1,4 +1,4 @@
-"""CPU time and memory of marked processes (a bed's, or a peer's), from /proc."""
+"""CPU time and memory of a bed's processes, or a peer's, from /proc."""
 
 from __future__ import annotations
 
@@ -9,16 +9,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from airbed.substrates.embedded import processes
+from airbed.bench.owned import Owned
 
-# What `airflow standalone` starts, as in its command line or its title.
-COMPONENTS = {
-    "api-server": "api-server",
-    "api_server": "api-server",
-    "scheduler": "scheduler",
-    "dag-processor": "dag-processor",
-    "triggerer": "triggerer",
-}
 SCHEDULER, WORKER, TASK = "scheduler", "worker", "task"
 # The memory sampler works for at most this share of the time, and so takes no more than that of a core.
 SHARE = 0.05
@@ -34,17 +26,17 @@ class Used:
     reaped: float
 
 
-def cpu_seconds(mark: str) -> float:
-    """CPU time of all processes of a mark and of their children that have ended.
+def cpu_seconds(owned: Owned) -> float:
+    """CPU time of all these processes and of their children that have ended.
 
     The difference of two readings is exact as long as every process that ends is waited for by a process that lives on.
     """
-    return sum(each.own + each.reaped for each in _used(mark).values())
+    return sum(each.own + each.reaped for each in _used(owned).values())
 
 
-def cpu_by_service(mark: str) -> dict[str, float]:
+def cpu_by_service(owned: Owned) -> dict[str, float]:
     """The same by service, with the scheduler's in three: itself, its executor's workers, the tasks they run."""
-    return attributed(_used(mark))
+    return attributed(_used(owned))
 
 
 def attributed(used: Mapping[int, Used]) -> dict[str, float]:
@@ -75,13 +67,10 @@ def difference(before: Mapping[str, float], after: Mapping[str, float]) -> dict[
     return dict(sorted(used.items(), key=lambda item: -item[1]))
 
 
-def memory_by_service(mark: str) -> dict[str, float]:
-    """Proportional set size (shared pages divided among their users) in MB, by service, the largest first.
-
-    Processes that do not tell their service are counted as `other`.
-    """
+def memory_by_service(owned: Owned) -> dict[str, float]:
+    """Proportional set size (shared pages divided among their users) in MB, by service, the largest first."""
     found: dict[str, float] = {}
-    for pid, service in _services(mark).items():
+    for pid, service in owned().items():
         found[service] = found.get(service, 0) + proportional(pid)
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
@@ -94,8 +83,8 @@ class PeakMemory:
     with the pages that it shares with its parent). `only` limits it to some services, so that it looks more often.
     """
 
-    def __init__(self, mark: str, only: Collection[str] | None = None, share: float = SHARE) -> None:
-        self._mark, self._only, self._share = mark, only, share
+    def __init__(self, owned: Owned, only: Collection[str] | None = None, share: float = SHARE) -> None:
+        self._owned, self._only, self._share = owned, only, share
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self.total = self.task = self.task_resident = 0.0
@@ -117,7 +106,7 @@ class PeakMemory:
             pause = max(0.05, (time.thread_time() - began) / self._share)
 
     def _look(self) -> None:
-        used = _used(self._mark)
+        used = _used(self._owned)
         now: dict[str, float] = {}
         for pid, each in used.items():
             if self._only is not None and each.service not in self._only:
@@ -145,10 +134,10 @@ def _from_file(name: str, key: str) -> float:
     return next((int(line.split()[1]) / 1000 for line in lines if line.startswith(key)), 0)
 
 
-def _used(mark: str) -> dict[int, Used]:
+def _used(owned: Owned) -> dict[int, Used]:
     found = {}
     tick = os.sysconf("SC_CLK_TCK")
-    for pid, service in _services(mark).items():
+    for pid, service in owned().items():
         try:
             stat = Path(f"/proc/{pid}/stat").read_text()
         except OSError:
@@ -157,30 +146,6 @@ def _used(mark: str) -> dict[int, Used]:
         times = [int(each) / tick for each in fields[11:15]]
         found[pid] = Used(int(fields[1]), service, sum(times[:2]), sum(times[2:]))
     return found
-
-
-def _services(mark: str) -> dict[int, str]:
-    """The service of each process; of `airflow standalone`'s children the component, which their own inherit."""
-    there = processes.of_bed(mark)
-    found: dict[int, str] = {}
-
-    def service(pid: int) -> str:
-        if pid not in found:
-            each = there[pid]
-            above = service(each.parent) if each.parent in there else "other"
-            own = each.service or above
-            if own == "standalone":
-                own = above if above in COMPONENTS.values() else _component(processes.command_of(pid)) or own
-            found[pid] = own
-        return found[pid]
-
-    for pid in there:
-        service(pid)
-    return found
-
-
-def _component(command: str) -> str | None:
-    return next((name for word in command.split() for key, name in COMPONENTS.items() if word == key), None)
 
 
 def _depth(pid: int, used: Mapping[int, Used]) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from airbed.cli.common import JsonOption, console, emit_json, output, progress_lines
+from airbed.cli.common import JsonOption, OnOption, console, emit_json, output, progress_lines
 
 if TYPE_CHECKING:
     from airbed.bench.choice import Choice
@@ -49,6 +49,7 @@ def bench(
         Path | None, typer.Option(help="An earlier results file: print then, now and the ratio.", show_default=False)
     ] = None,
     name: Annotated[str, typer.Option("--name", "-n", help="The bed that is made for it.")] = "bench",
+    on: OnOption = None,
     json: JsonOption = False,
 ) -> None:
     """Measure what a bed costs on this machine, against other ways to run the same.
@@ -65,15 +66,19 @@ def bench(
 
       airbed bench fanout --sizes 10,100 --compare reports/bench-20261123T150000Z.json
     """
+    from dataclasses import replace
+
     from airbed.bench import results as files
     from airbed.bench.choice import choose
     from airbed.bench.session import measure
     from airbed.errors import UsageError
     from airbed.settings import load_settings
     from airbed.spec import ensure_name_is_valid
+    from airbed.substrates.registry import asked_for
 
     settings = load_settings()
-    choice = _possible(choose(names or [], against or [], rounds, sizes, limit), settings, named=bool(names))
+    chosen = replace(choose(names or [], against or [], rounds, sizes, limit), substrate=asked_for(on))
+    choice = _possible(chosen, settings, named=bool(names))
     earlier = files.read(compare) if compare else None
     ensure_name_is_valid(name)
     try:
@@ -99,11 +104,11 @@ def _possible(choice: Choice, settings: Settings, *, named: bool) -> Choice:
     from dataclasses import replace
 
     from airbed.errors import Unavailable
-    from airbed.kubernetes import build
+    from airbed.substrates.registry import EMBEDDED, beds_on
 
-    if "kubernetes" not in choice.parts or build.tools(settings) is not None:
+    if "kubernetes" not in choice.parts or beds_on(choice.substrate or EMBEDDED).has_kubernetes(settings):
         return choice
-    said = "Kubernetes is not built; build it with: make kubernetes"
+    said = "there is no Kubernetes here; airbed doctor says why, or build it with: make kubernetes"
     if named:
         raise Unavailable(said)
     console.print(f"{said}; it is left out")

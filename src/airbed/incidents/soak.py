@@ -36,6 +36,7 @@ from airbed.lifecycle import down, up
 from airbed.request import Request
 from airbed.settings import load_settings
 from airbed.spec import BedFiles
+from airbed.substrates.registry import asked_for
 
 BED = "soak-incidents"
 REPORT = Path("reports/soak-incidents.json")
@@ -158,7 +159,9 @@ def _bed(living: str | None, name: str, scenarios: Sequence[tuple[Scenario, Path
     if BedFiles(settings, name).folder.exists():
         down(settings, name, progress_lines())
     kubernetes = any("kubernetes" in scenario.needs for scenario, _ in scenarios)
-    bed, _ = up(settings, Request(name, kubernetes=kubernetes, time_scale=100), progress_lines())
+    bed, _ = up(
+        settings, Request(name, kubernetes=kubernetes, time_scale=100, substrate=asked_for(None)), progress_lines()
+    )
     try:
         yield bed
     finally:
