@@ -58,7 +58,7 @@ format: $(READY) ## format the code
 doctor: $(READY) ## what this machine has, lacks, and what to do about it
 	@$(AIRBED) doctor
 
-soak: $(READY) ## play every incident TIMES times (20), half under load, those on BEDS beds (2) at once; RESUME=1 goes on, MINUTES=60 ends in time
+soak: $(READY) ## play every incident TIMES times (20), half under load, on BEDS beds (2) at once; RESUME=1 goes on, MINUTES=60 ends in time
 	@$(VENV)/bin/python -m airbed.incidents.soak --times $(or $(TIMES),20) --beds $(or $(BEDS),2) $(if $(RESUME),--resume) $(if $(MINUTES),--minutes $(MINUTES))
 
 soak-kill: $(READY) ## kill -9 parts, ups, keepers and pytest at seeded random moments (ROUNDS=10, SEED=1)

@@ -94,7 +94,7 @@ def test_a_resumed_soak_plays_what_is_missing(tmp_path: Path, monkeypatch: pytes
 
 
 def test_the_rounds_of_a_soak_on_several_beds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The odd ones alone and first, on one bed; the even ones shared, every one once."""
+    """The odd ones first, on two; then the even ones, on one more: every one once, by a process for each bed."""
     happened: list[Any] = []
     storm: Any = SimpleNamespace(name="storm", cases={"correct": None}, needs=[])
     monkeypatch.chdir(tmp_path)
@@ -106,10 +106,6 @@ def test_the_rounds_of_a_soak_on_several_beds(tmp_path: Path, monkeypatch: pytes
         happened.append(f"{name} up")
         yield SimpleNamespace(name=name)
         happened.append(f"{name} down")
-
-    def run_case(bed: Any, scenario: Any, case: str, base: Path, *, control: bool, folder: Path) -> Any:
-        happened.append((bed.name, folder.name))
-        return SimpleNamespace(ok=True, word="as expected", digest="d", seconds=1.0)
 
     class Player:
         def __init__(self, command: list[str]) -> None:
@@ -125,19 +121,13 @@ def test_the_rounds_of_a_soak_on_several_beds(tmp_path: Path, monkeypatch: pytes
         terminate = wait
 
     monkeypatch.setattr(module, "_bed", bed)
-    monkeypatch.setattr(module, "run_case", run_case)
     monkeypatch.setattr(module.subprocess, "Popen", Player)
     assert main(["--times", "7", "--beds", "2", "--out", str(tmp_path / "out")]) == 0
-    one, two = "soak-incidents", "soak-incidents-2"
-    assert happened == [
-        f"{one} up",
-        *((one, number) for number in ("01", "03", "05", "07")),
-        f"{two} up",
-        (one, "2,6", "0"),
-        (two, "4", "0"),
-        f"{two} down",
-        f"{one} down",
-    ]
+    one, two, three = (f"soak-incidents-{place}" for place in (1, 2, 3))
+    odd = [f"{one} up", f"{two} up", (one, "1,5", "0"), (two, "3,7", "0"), f"{two} down", f"{one} down"]
+    even = [(one, "2", "0"), (two, "4", "0"), (three, "6", "0")]
+    ups, downs = [f"{name} up" for name in (one, two, three)], [f"{name} down" for name in (three, two, one)]
+    assert happened == [*odd, *ups, *even, *downs]
 
 
 def test_a_named_bed_is_one() -> None:
