@@ -19,6 +19,8 @@ from airbed.substrates.embedded import processes
 
 NAME = f"hbench-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
 ARGUMENTS = ["up", "cli", "fanout", "--sizes", "5,10", "--against", "standalone", "--against", "dag-test"]
+# What only an embedded bed has, the timeline, is looked at too.
+ON = ["--on", "embedded"]
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +28,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("reports")
     before = set(processes.marks_by_folder())
     done = subprocess.run(
-        [AIRBED, "bench", *ARGUMENTS, "--name", NAME, "--out", str(folder), "--json"],
+        [AIRBED, "bench", *ARGUMENTS, *ON, "--name", NAME, "--out", str(folder), "--json"],
         env={**os.environ, "TMPDIR": str(tmp_path_factory.mktemp("tmp"))},
         capture_output=True,
         text=True,

@@ -129,6 +129,22 @@ def test_a_cluster_is_added_to_a_living_bed_and_kept_by_stop_and_start(bed: Bed)
     assert set(states(bed).values()) == {"running"}
 
 
+def test_a_bed_of_containers_is_measured(engine: Engine, tmp_path: Path) -> None:
+    """By service: what forks in the scheduler's container are workers and tasks, as on the embedded substrate."""
+    name = f"bench-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
+    arguments = ["up", "memory", "fanout", "--sizes", "5", "--on", "compose", "--name", name, "--out", str(tmp_path)]
+    found = json.loads(airbed("bench", *arguments, "--json").stdout)
+    assert (found["missing"], found["timeline"]) == ([], [])
+    medians = {(each["name"], each["detail"]): each["median"] for each in found["figures"]}
+    assert medians["5 no-ops, CPU of each", "task"] > 0 < medians["5 no-ops, CPU of each", "worker"]
+    assert medians["idle, before the first run", "metadata"] > 0 < medians["nothing to healthy", "scheduler"]
+    whole = medians["idle, before the first run", ""]
+    assert 500 < whole < 4000
+    shares = sum(value for (part, service), value in medians.items() if part.startswith("idle,") and service)
+    assert shares == pytest.approx(whole)
+    assert is_gone(engine, name)
+
+
 def test_an_up_that_was_killed_midway(engine: Engine) -> None:
     """`down` of a half-started project leaves nothing, and so does the next `up` with its `down`."""
     name = f"half-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
