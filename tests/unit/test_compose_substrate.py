@@ -16,8 +16,8 @@ from airbed.kubernetes import policies, stages
 from airbed.request import Request
 from airbed.substrates import registry
 from airbed.substrates.compose import beds, imagebase, layout, logs, project
-from airbed.substrates.compose.cluster import configuration
 from airbed.substrates.compose.engine import Engine, ensure_usable, find
+from airbed.substrates.compose.kind import configuration
 from airbed.substrates.embedded.overlay import Base
 from airbed.topology import AIRFLOW_SERVICES, CORE_SERVICES, PROXIES
 

@@ -87,7 +87,7 @@ def has_kubernetes(settings: Settings) -> bool:
 
 def can_have_kubernetes(settings: Settings) -> tuple[bool, str]:
     """Whether there is the program `kind`."""
-    from airbed.substrates.compose.cluster import binary
+    from airbed.substrates.compose.kind import binary
 
     try:
         return True, binary(settings)
@@ -151,7 +151,7 @@ def remove(files: BedFiles, marks: Collection[str], ports: Mapping[str, int], pr
 
     Raises Unavailable when the engine does not answer while the bed has its containers there.
     """
-    from airbed.substrates.compose import cluster
+    from airbed.substrates.compose import kind
     from airbed.substrates.embedded import processes
     from airbed.substrates.embedded.ports import still_taken
 
@@ -166,7 +166,7 @@ def remove(files: BedFiles, marks: Collection[str], ports: Mapping[str, int], pr
             return Removed(0, 0, [])
         progress(f"{error}. Containers that are left there go with: airbed down --name {files.name}, once it runs")
     else:
-        ended += cluster.remove(engine, files.name) if _is_ours(engine, files) else 0
+        ended += kind.remove(engine, files.name) if _is_ours(engine, files) else 0
         ended += _remove_all(engine, files)
     for mark in marks:
         ended += processes.sweep(mark)
@@ -218,6 +218,6 @@ def _folders_of(engine: Engine, name: str) -> set[str]:
 
 
 def _cluster_of(engine: Engine, name: str) -> list[str]:
-    from airbed.substrates.compose.cluster import LABEL
+    from airbed.substrates.compose.kind import LABEL
 
     return engine.ids("container", f"label={LABEL}={layout.project(name)}")

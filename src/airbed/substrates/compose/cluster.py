@@ -7,27 +7,22 @@ what was killed, and takes down what has no manifest any more.
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import time
 from pathlib import Path
-from typing import Any
 
 from airbed.endpoints import Endpoints
 from airbed.errors import AirbedError, Unavailable
 from airbed.settings import Settings
 from airbed.spec import BedFiles, BedSpec, write_private
 from airbed.substrates.base import Progress, ServiceStatus
-from airbed.substrates.compose import layout
+from airbed.substrates.compose import kind, layout
 from airbed.substrates.compose.engine import Engine, EngineError
-from airbed.substrates.shared import LOOPBACK
+from airbed.substrates.compose.nodeimages import NodeImages
 
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 KUBELET = "kubelet"
 PARTS = (*CONTROL_PLANE, KUBELET)
-LABEL = "io.x-k8s.kind.cluster"
 TOKEN_SECONDS = 365 * 24 * 3600
-CREATE_SECONDS = 300
 # What the DAG of the regions deploys. Any image that runs will do; these names are for the one that is loaded.
 DEPLOYED = ("web:1.2.3", "web:1.2.4")
 _ADMIN = "airbed-admin"
@@ -80,17 +75,17 @@ class Cluster:
     def _create(self) -> None:
         from airbed.substrates.compose.project import read_environment
 
-        program = binary(self._settings)
+        program = kind.binary(self._settings)
         config = self._files.kubernetes / "kind.json"
         template = self._settings.resources.infra / "kubernetes/kind/cluster.yaml"
-        write_private(config, json.dumps(configuration(self._spec, template), indent=1))
+        write_private(config, json.dumps(kind.configuration(self._spec, template), indent=1))
         image = read_environment(self._files).get("KIND_NODE_IMAGE")
-        done = _run_kind(
+        done = kind.run(
             program,
             self._engine,
             [
                 *("create", "cluster", "--name", layout.project(self._spec.name), "--config", str(config)),
-                *("--kubeconfig", str(self._files.kubernetes / "kind.kubeconfig"), "--wait", f"{CREATE_SECONDS}s"),
+                *("--kubeconfig", str(self._files.kubernetes / "kind.kubeconfig"), "--wait", f"{kind.CREATE_SECONDS}s"),
                 *(["--image", image] if image else []),
             ],
             {"KIND_EXPERIMENTAL_DOCKER_NETWORK": layout.network(self._spec.name)},
@@ -98,45 +93,13 @@ class Cluster:
         if done.returncode:
             self.remove()
             raise self._engine.error(("kind", "create", "cluster"), done.stderr or done.stdout)
-        self._load_images()
-
-    def _load_images(self) -> None:
-        """Give the regions what the pattern deploys."""
+        # What the pattern deploys.
         for name in DEPLOYED:
             self.give_image(name)
 
     def give_image(self, name: str) -> None:
         """Let pods run an image: the engine's of that name, else the regions' own under that name."""
-        if self._engine.inspect("image", name, form="{{json .Id}}"):
-            self._import(name)
-            return
-        own = self._own_image()
-        self._inside("ctr", "--namespace", "k8s.io", "images", "tag", "--force", own, _full_name(name))
-
-    def _own_image(self) -> str:
-        """The node's name of the image that the regions run; put there when it is missing."""
-        from airbed.substrates.compose.project import read_environment
-
-        image = read_environment(self._files).get("HELLO_IMAGE", "")
-        there = self._inside("ctr", "--namespace", "k8s.io", "images", "ls", "-q").split()
-        if _full_name(image) in there:
-            return _full_name(image)
-        if image and self._engine.inspect("image", image, form="{{json .Id}}"):
-            self._import(image)
-            return _full_name(image)
-        # A program that does nothing and stays: what every pod has anyway. It knows no crash loop.
-        pause = next((each for each in there if "/pause:" in each), None)
-        if pause is None:
-            raise Unavailable(f"the node {self.node} has no pause image; build the images anew: make images")
-        return pause
-
-    def _import(self, image: str) -> None:
-        archive = self._files.kubernetes / "image.tar"
-        self._engine.run("save", "--output", str(archive), image)
-        self._engine.run("cp", str(archive), f"{self.node}:/image.tar")
-        archive.unlink()
-        self._inside("ctr", "--namespace", "k8s.io", "images", "import", "--no-unpack", "/image.tar")
-        self._inside("rm", "/image.tar")
+        NodeImages(self._engine, self._files, self.node).give(name)
 
     def _write_administrator(self) -> None:
         """An account with all rights and a token, in a kubeconfig of the bed's own form; kept while it is good."""
@@ -176,7 +139,7 @@ class Cluster:
 
     def remove(self) -> int:
         """Delete the node with its data; returns how many containers that were."""
-        return remove(self._engine, self._spec.name)
+        return kind.remove(self._engine, self._spec.name)
 
     # The parts inside the node.
 
@@ -300,70 +263,3 @@ class Cluster:
         except EngineError as error:
             if "already exists" not in error.said:
                 raise
-
-
-def configuration(spec: BedSpec, template: Path) -> dict[str, Any]:
-    """What kind is told: the template, a fixed port for the host, certificates for the ways of the tasks.
-
-    One of a kind needs no election, and no bed has to survive a power cut: both cost most of what an idle node does.
-    """
-    import yaml
-
-    document: dict[str, Any] = yaml.safe_load(template.read_text())
-    names = ["127.0.0.1", "localhost", "toxiproxy", layout.toxiproxy_address(spec), layout.node(spec.name)]
-    alone = {"extraArgs": {"leader-elect": "false"}}
-    patch = {
-        "kind": "ClusterConfiguration",
-        "apiServer": {"certSANs": names},
-        "etcd": {"local": {"extraArgs": {"unsafe-no-fsync": "true"}}},
-        "controllerManager": alone,
-        "scheduler": alone,
-    }
-    document["networking"] = {
-        **document.get("networking", {}),
-        "apiServerAddress": LOOPBACK,
-        "apiServerPort": spec.ports["kube-apiserver"],
-    }
-    document["kubeadmConfigPatches"] = [*document.get("kubeadmConfigPatches", []), json.dumps(patch)]
-    return document
-
-
-def binary(settings: Settings) -> str:
-    """The program `kind` that `make images` built, else the one of the PATH; Unavailable when there is none."""
-    from airbed.substrates.compose.project import decided
-
-    built = decided(settings).get("KIND", "")
-    found = built if os.access(built, os.X_OK) else shutil.which("kind")
-    if not found:
-        raise Unavailable("there is no program 'kind'; build it with: make images, or install kind 0.33 or newer")
-    return found
-
-
-def remove(engine: Engine, name: str) -> int:
-    """Delete the cluster of a bed, whatever became of the bed."""
-    found = engine.ids("container", f"label={LABEL}={layout.project(name)}")
-    if found:
-        engine.run("rm", "--force", "--volumes", *found, timeout=120)
-    return len(found)
-
-
-def _run_kind(program: str, engine: Engine, words: list[str], more: dict[str, str]) -> Any:
-    import subprocess
-
-    environment = {**engine.environment, **more}
-    # kind calls `docker` by name.
-    environment["PATH"] = os.pathsep.join([str(Path(engine.program).parent), environment.get("PATH", "/usr/bin:/bin")])
-    try:
-        return subprocess.run(
-            [program, *words], env=environment, capture_output=True, text=True, check=False, timeout=CREATE_SECONDS + 60
-        )
-    except subprocess.TimeoutExpired:
-        raise Unavailable(f"kind did not make a cluster within {CREATE_SECONDS + 60} s; see: docker ps -a") from None
-
-
-def _full_name(image: str) -> str:
-    """As the node's containerd knows it."""
-    first = image.split("/", 1)[0]
-    if "/" not in image:
-        return f"docker.io/library/{image}"
-    return image if "." in first or ":" in first or first == "localhost" else f"docker.io/{image}"
