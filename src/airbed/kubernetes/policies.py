@@ -30,6 +30,10 @@ def _patch(expression: str) -> dict[str, Any]:
     return {"patchType": "JSONPatch", "jsonPatch": {"expression": expression}}
 
 
+_NEVER_READY = _patch(
+    f'[JSONPatch{{op: "add", path: "{_FIRST}/readinessProbe", value: Object.spec.containers.readinessProbe{{'
+    "grpc: Object.spec.containers.readinessProbe.grpc{port: 1}}}]"
+)
 _MUTATIONS: dict[str, list[dict[str, Any]]] = {
     # No registry has it; the kubelet asks although the image is here.
     "never-pulls": [_patch(f'[JSONPatch{{op: "add", path: "{_FIRST}/imagePullPolicy", value: "Always"}}]')],
@@ -43,10 +47,7 @@ _MUTATIONS: dict[str, list[dict[str, Any]]] = {
                 ' Object.spec.containers{name: c.name, env: [Object.spec.containers.env{name: "FAIL", value: "1"}]})}}'
             },
         },
-        _patch(
-            f'[JSONPatch{{op: "add", path: "{_FIRST}/readinessProbe", value: Object.spec.containers.readinessProbe{{'
-            "grpc: Object.spec.containers.readinessProbe.grpc{port: 1}}}]"
-        ),
+        _NEVER_READY,
     ],
     # A container whose hook is not over is in ContainerCreating.
     "slow-to-start": [
@@ -66,10 +67,9 @@ def documents(
     wanted = max(1, round(SLOW_SECONDS if seconds is None else seconds))
     mutations = json.loads(json.dumps(_MUTATIONS[fault]).replace("SECONDS", str(wanted)))
     if fault == "slow-to-start" and wanted >= GRACE_SECONDS:
-        # A hook's sleep must be shorter than the pod's grace; such a pod is deleted without any when the fault ends.
-        mutations.append(
-            _patch(f'[JSONPatch{{op: "add", path: "/spec/terminationGracePeriodSeconds", value: {wanted + 1}}}]')
-        )
+        # A hook's sleep must be shorter than the pod's grace, and a pod with more grace takes that long to be deleted.
+        # So the pod runs, and is not ready until the fault ends.
+        mutations = [_NEVER_READY]
     mark = f'[JSONPatch{{op: "add", path: "/metadata/labels/{MET}", value: "{name}"}}]'
     none = '[JSONPatch{op: "add", path: "/metadata/labels", value: Object.metadata.labels{}}]'
     spec: dict[str, Any] = {

@@ -10,7 +10,10 @@ from airbed.faults.kubernetes import StageFault
 
 
 class SlowStart(StageFault):
-    """New pods are in ContainerCreating for `seconds`, then ready."""
+    """New pods are in ContainerCreating for `seconds`, then ready.
+
+    A real kubelet (compose) plays 30 s or more as pods that run and are not ready until the fault ends.
+    """
 
     kind: ClassVar[str] = "kubernetes.slow-start"
     summary: ClassVar[str] = "new pods of a region are ready late (ContainerCreating)"
