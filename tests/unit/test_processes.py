@@ -74,6 +74,42 @@ def test_ends_orphans_of_the_session_whose_leader_is_dead(mark: str) -> None:
     assert processes.sweep(mark) == 2
 
 
+KEEPER_WITH_ORPHAN = """
+import os, sys, time
+# In a group of its own, as the keeper starts services; its parent ends, and it shows no mark.
+if not os.fork():
+    os.setpgid(0, 0)
+    if not os.fork():
+        os.execve("/bin/sleep", ["sleep", "60"], {})
+    if sys.argv[1] == "alone":
+        os._exit(0)
+    os.environ["AIRBED_SERVICE"] = sys.argv[1]
+    os.execve("/bin/sleep", ["sleep", "60"], os.environ)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(
+    ("main", "scheduler", "triggerer"), [("alone", 1, 0), ("scheduler", 2, 0), ("triggerer", 0, 2)]
+)
+def test_ends_orphans_of_the_scheduler_that_hide_their_mark(
+    mark: str, main: str, scheduler: int, triggerer: int
+) -> None:
+    """Workers of LocalExecutor do so for an ordinary user. What has another service's group is that service's."""
+    keeper = start([sys.executable, "-c", KEEPER_WITH_ORPHAN, main], mark, processes.KEEPER)
+    try:
+        assert len(wait_for(scheduler, mark, "scheduler")) == scheduler
+        assert len(wait_for(triggerer, mark, "triggerer")) == triggerer
+        wait_for(3 if main != "alone" else 2, mark)
+        if scheduler:
+            assert processes.sweep(mark, "scheduler") == scheduler
+            assert processes.of_bed(mark, "scheduler") == {}
+            assert keeper.poll() is None
+    finally:
+        processes.sweep(mark)
+        keeper.wait()
+
+
 def test_spares_the_session_of_a_living_terminal(mark: str) -> None:
     """A marked process that somebody started by hand must not cost them their shell."""
     shell = subprocess.Popen(["sh", "-c", f"{processes.MARK}={mark} sleep 60"], start_new_session=True)

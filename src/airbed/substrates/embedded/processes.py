@@ -3,8 +3,9 @@
 Every process of a bed carries AIRBED_MARK=<mark of the bed>, AIRBED_SERVICE=<name> and AIRBED_FOLDER=<folder of the
 bed>. Some processes show none: Postgres' children overwrite their environment and open sessions of their own (so each
 server carries mark and service in its `cluster_name`, which every process of it has in its title), a task may start
-`env -i`. So descendants and sessions of marked processes count too, and every search is repeated until it finds
-nothing new.
+`env -i`, and the workers of Airflow's LocalExecutor forbid their own user to read theirs (PR_SET_DUMPABLE 0, in
+`supervise_task` of 3.3.2; root may). So descendants and sessions of marked processes count too, and every search is
+repeated until it finds nothing new.
 
 Few and light imports: `guard.py` runs this before each start of a service.
 """
@@ -23,6 +24,7 @@ MARK = "AIRBED_MARK"
 SERVICE = "AIRBED_SERVICE"
 FOLDER = "AIRBED_FOLDER"
 KEEPER = "keeper"
+SCHEDULER = "scheduler"
 _TITLE = "airbed-"
 
 
@@ -134,7 +136,23 @@ def of_bed(mark: str, service: str | None = None, without: Collection[str] = ())
     sessions = {everything[pid].session for pid in hit} - foreign
     sessions = {leader for leader in sessions if leader in hit or leader not in everything}
     hit |= {pid for pid, each in everything.items() if each.session in sessions}
+    if service == SCHEDULER:
+        hit |= _orphaned_workers(marked, everything)
     return {pid: everything[pid] for pid in with_descendants(hit, everything) - spared}
+
+
+def _orphaned_workers(marked: dict[int, Process], everything: dict[int, Process]) -> set[int]:
+    """Those in the keeper's session that show no mark, and are in the process group of none but the scheduler.
+
+    The keeper gives each service a group of its own, which its orphans keep.
+    """
+    keepers = {pid for pid, each in marked.items() if each.service == KEEPER}
+    others = {each.group for each in marked.values() if each.service != SCHEDULER}
+    return {
+        pid
+        for pid, each in everything.items()
+        if each.mark is None and each.session in keepers and each.group not in others
+    }
 
 
 def with_descendants(roots: Iterable[int], everything: dict[int, Process]) -> set[int]:
