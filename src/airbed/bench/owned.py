@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from airbed.errors import Unavailable
 from airbed.substrates.embedded import processes
+from airbed.substrates.registry import EMBEDDED
 
 if TYPE_CHECKING:
     from airbed.bed import Bed
@@ -34,7 +35,7 @@ _CONTAINER = re.compile(r"[0-9a-f]{64}")
 
 def of_bed(bed: Bed) -> Owned:
     """The processes of a bed, on either substrate; those of a node of Kubernetes are one service."""
-    if bed.spec.substrate == "embedded":
+    if bed.spec.substrate == EMBEDDED:
         return of_mark(bed.spec.mark)
     from airbed.substrates.compose import layout
     from airbed.substrates.compose.containers import Containers

@@ -21,6 +21,7 @@ from airbed.errors import AirbedError, Unavailable
 from airbed.lifecycle import Came, down, every_name, up
 from airbed.request import Request
 from airbed.settings import Settings
+from airbed.substrates.registry import EMBEDDED
 
 if TYPE_CHECKING:
     from airbed.bed import Bed
@@ -84,7 +85,7 @@ class _Session:
             bed, came = up(self._settings, self._request(levers_off=off), lines)
             if "up" in self._choice.parts:
                 self._note_up(bed, came, subject)
-                if subject == OURS and bed.spec.substrate == "embedded":
+                if subject == OURS and bed.spec.substrate == EMBEDDED:
                     self.results.timeline = timeline.of_bed(bed, lines.came, came.services)
             self._parts(bed, subject)
         finally:

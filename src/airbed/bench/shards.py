@@ -15,6 +15,7 @@ from airbed.bench.figures import OURS, Figures
 from airbed.errors import Unavailable
 from airbed.seed import seed_pattern
 from airbed.substrates.embedded import airflow, parts
+from airbed.substrates.registry import EMBEDDED
 from airbed.topology import SHARDS, WAREHOUSE
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def measure(bed: Bed, figures: Figures, progress: Callable[[str], None]) -> None
 
     It empties the warehouse's table: the bed is the benchmark's own.
     """
-    if bed.spec.substrate != "embedded":
+    if bed.spec.substrate != EMBEDDED:
         raise Unavailable("the part shards runs the pattern's code beside the bed: only on the embedded substrate")
     progress(f"seeding {ROWS:,} rows in three shards")
     seed_pattern(bed, "parallel_shard_processor", DAY, rows=ROWS)

@@ -124,34 +124,34 @@ def of_bed(mark: str, service: str | None = None, without: Collection[str] = ())
     Services named in `without` are left out, with their descendants. The caller and its ancestors are never among them.
     """
     everything = processes()
-    marked = {pid: each for pid, each in everything.items() if each.mark == mark}
+    owners = _owners(mark, everything)
     spared = _self_and_ancestors(everything)
-    spared |= with_descendants({pid for pid, each in marked.items() if each.service in without}, everything)
-    hit = {pid for pid, each in marked.items() if service in (None, each.service)} - spared
+    spared |= with_descendants({pid for pid, owner in owners.items() if owner in without}, everything)
+    hit = {pid for pid, owner in owners.items() if service in (None, owner)} - spared
     # All services share the keeper's session: it belongs to the bed, but to none of its services. A session whose
     # leader lives and is not of the bed is a user's terminal.
     foreign = {os.getsid(0)} | {each.session for pid, each in everything.items() if pid in spared}
     if service is not None:
-        foreign |= {each.session for pid, each in marked.items() if pid not in hit}
+        foreign |= {everything[pid].session for pid in owners if pid not in hit}
     sessions = {everything[pid].session for pid in hit} - foreign
     sessions = {leader for leader in sessions if leader in hit or leader not in everything}
     hit |= {pid for pid, each in everything.items() if each.session in sessions}
-    if service == SCHEDULER:
-        hit |= _orphaned_workers(marked, everything)
     return {pid: everything[pid] for pid in with_descendants(hit, everything) - spared}
 
 
-def _orphaned_workers(marked: dict[int, Process], everything: dict[int, Process]) -> set[int]:
-    """Those in the keeper's session that show no mark, and are in the process group of none but the scheduler.
+def _owners(mark: str, everything: dict[int, Process]) -> dict[int, str | None]:
+    """The service of each process with the mark, and of those in the keeper's session that show none.
 
-    The keeper gives each service a group of its own, which its orphans keep.
+    The keeper gives each service a process group of its own, which its orphans keep. A group of which nobody shows the
+    mark any more is what a scheduler left: only its workers hide theirs.
     """
+    marked = {pid: each for pid, each in everything.items() if each.mark == mark}
     keepers = {pid for pid, each in marked.items() if each.service == KEEPER}
-    others = {each.group for each in marked.values() if each.service != SCHEDULER}
+    groups = {each.group: each.service for each in marked.values()}
+    hidden = {pid: each for pid, each in everything.items() if each.mark is None and each.session in keepers}
     return {
-        pid
-        for pid, each in everything.items()
-        if each.mark is None and each.session in keepers and each.group not in others
+        **{pid: each.service for pid, each in marked.items()},
+        **{pid: groups.get(each.group, SCHEDULER) for pid, each in hidden.items()},
     }
 
 
