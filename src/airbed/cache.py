@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from airbed.disk import delete_folder
 from airbed.errors import Unavailable, UsageError
 from airbed.settings import Settings
 from airbed.spec import BedFiles, bed_names
@@ -33,17 +33,14 @@ class Kind:
 
 
 def kinds(settings: Settings) -> list[Kind]:
-    """The kinds of things in the cache, those that are empty too."""
-    names = list(KINDS)
-    if settings.cache.is_dir():
-        names += sorted(each.name for each in settings.cache.iterdir() if each.is_dir() and each.name not in KINDS)
-    return [_kind(settings, name) for name in names]
+    """The kinds of things in the cache, those that are empty too; whatever else lies in its folder is not airbed's."""
+    return [_kind(settings, name) for name in KINDS]
 
 
 def _kind(settings: Settings, name: str) -> Kind:
     folder = settings.cache / name
     entries = [each for each in folder.iterdir() if not each.name.startswith(".")] if folder.is_dir() else []
-    return Kind(name, _size(folder), len(entries), KINDS.get(name, ""))
+    return Kind(name, _size(folder), len(entries), KINDS[name])
 
 
 def _size(folder: Path) -> int:
@@ -81,17 +78,5 @@ def remove(settings: Settings, only: str | None = None) -> list[Kind]:
     if any(each.name == "engine" for each in gone) and (settings.cache / "engine/pid").exists():
         raise Unavailable(f"a Docker engine runs from {settings.cache / 'engine'}: end it first (make engine-down)")
     for each in gone:
-        folder = settings.cache / each.name
-        if folder.is_dir():
-            _make_removable(folder)
-            shutil.rmtree(folder)
+        delete_folder(settings.cache / each.name)
     return gone
-
-
-def _make_removable(folder: Path) -> None:
-    """Go writes its module cache read-only."""
-    for root, _, _ in os.walk(folder):
-        path = Path(root)
-        mode = path.stat().st_mode
-        if mode & 0o700 != 0o700:
-            path.chmod(mode | 0o700)

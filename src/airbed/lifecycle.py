@@ -1,34 +1,32 @@
-"""Bring a bed up, stop and start it, clear it, take it down; each safe to repeat and to interrupt."""
+"""Bring a bed up, stop and start it; each safe to repeat and to interrupt."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from airbed import levers
 from airbed.bed import Bed
+from airbed.disk import ensure_disk_has_room, ensure_writable
 from airbed.errors import Unavailable, UsageError
 from airbed.faults.ledger import Ledger
 from airbed.faults.recovery import recover, recover_what_can_be
+from airbed.locks import locked
+from airbed.removal import remove_half_made
 from airbed.request import Request
 from airbed.settings import Settings
 from airbed.spec import BedFiles, BedSpec, bed_names
-from airbed.substrates.base import Beds, Removed
-from airbed.substrates.registry import EMBEDDED, all_beds, beds_on
+from airbed.substrates.base import Beds
+from airbed.substrates.registry import EMBEDDED, beds_on
 from airbed.substrates.shared import prepare_roots
 from airbed.topology import POOLS
 from airbed.userdags import ensure_input_is_valid, notices, of_bed, wants_kubernetes
 
 Progress = Callable[[str], None]
-LEAST_FREE_BYTES = 2_000_000_000
 
 
 @dataclass
@@ -43,21 +41,6 @@ class Came:
     services: dict[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Gone:
-    """What `down` ended and deleted, proven by looking again.
-
-    `ports` are free; those in `taken` are held by a program that is not of the bed.
-    """
-
-    name: str
-    processes: int
-    ports: int
-    taken: list[int]
-    folder: str
-    seconds: float
-
-
 def up(settings: Settings, request: Request, progress: Progress) -> tuple[Bed, Came]:
     """Bring a bed to healthy, whatever is there already, and return it.
 
@@ -68,7 +51,8 @@ def up(settings: Settings, request: Request, progress: Progress) -> tuple[Bed, C
     for folder in (settings.state, settings.cache):
         ensure_writable(folder)
     ensure_disk_has_room(settings)
-    beds = beds_on(_substrate(files, request))
+    substrate = _substrate(files, request)
+    beds = beds_on(substrate)
     beds.ensure_possible(settings, request)
     prepare_roots(settings)
     start = time.monotonic()
@@ -81,7 +65,7 @@ def up(settings: Settings, request: Request, progress: Progress) -> tuple[Bed, C
             came = _again(settings, files, spec, progress)
         else:
             progress(f"creating bed '{request.name}'")
-            _create(beds, settings, files, request, progress)
+            _create(substrate, settings, files, request, progress)
             came = Came("created", 0, bring_up(settings, files, progress))
         bed = Bed(settings, files)
         if not bed.spec.kubernetes and _wants_kubernetes(bed, request):
@@ -132,20 +116,6 @@ def _existing(settings: Settings, files: BedFiles, request: Request, progress: P
     return spec
 
 
-def remove_half_made(files: BedFiles, progress: Progress) -> None:
-    """Remove what a killed `up` or `snapshot use` left of a bed, or a killed `down`; a finished bed is left alone.
-
-    Raises Unavailable when the bed's spec cannot be read.
-    """
-    if not files.exists():
-        if files.folder.exists() or _marks(files):
-            progress(f"removing what is left of an earlier bed '{files.name}'")
-            remove(files, progress)
-    elif files.read_spec().state == "creating":
-        progress(f"an earlier start of bed '{files.name}' was interrupted: removing what it left")
-        remove(files, progress)
-
-
 def _substrate(files: BedFiles, request: Request) -> str:
     """What the bed is on: as asked for, else what it is on already, else the embedded substrate."""
     if request.substrate is not None:
@@ -155,8 +125,11 @@ def _substrate(files: BedFiles, request: Request) -> str:
     return EMBEDDED
 
 
-def _create(beds: Beds, settings: Settings, files: BedFiles, request: Request, progress: Progress) -> None:
+def _create(substrate: str, settings: Settings, files: BedFiles, request: Request, progress: Progress) -> None:
+    beds = beds_on(substrate)
     spec = BedSpec(name=request.name, **request.said())  # type: ignore[arg-type]
+    # Not said by who only brings a half-made bed up: then it is on what that one was on.
+    spec.substrate = substrate
     if request.levers_off is None:
         spec.levers_off = levers.off_by_default()
     if request.time_scale is None and not (request.dags or request.project):
@@ -242,49 +215,6 @@ def start(settings: Settings, name: str, progress: Progress) -> tuple[Bed, Came]
     return up(settings, Request(name=name, kubernetes=False), progress)
 
 
-def down(settings: Settings, name: str, progress: Progress) -> Gone:
-    """End every process of a bed, delete its folder, and look again that nothing is left."""
-    files = BedFiles(settings, name)
-    if not files.folder.exists() and not _marks(files):
-        files.read_spec()
-    start = time.monotonic()
-    with locked(files, progress):
-        gone = remove(files, progress)
-        # Whoever waits for the lock notices that its file is another one now.
-        files.lock.unlink(missing_ok=True)
-    return Gone(name, gone.ended, gone.free, gone.taken, str(files.folder), time.monotonic() - start)
-
-
-def every_name(settings: Settings) -> list[str]:
-    """All that `down` can take down: beds, half-made ones, and those whose folder is gone while processes live."""
-    folders = [each.name for each in settings.beds.iterdir() if each.is_dir()] if settings.beds.is_dir() else []
-    return sorted({*folders, *(name for kind in all_beds() for name in kind.strays(settings))})
-
-
-def _marks(files: BedFiles) -> set[str]:
-    """The marks of what lives and belongs to a bed's folder, whatever became of the folder."""
-    return {mark for kind in all_beds() for mark in kind.marks_of(files)}
-
-
-def remove(files: BedFiles, progress: Progress) -> Removed:
-    """End and delete; a bed of which nothing tells what it was on is looked for everywhere."""
-    ports: dict[str, int] = {}
-    own: set[str] = set()
-    kinds = list(all_beds())
-    try:
-        spec = files.read_spec()
-        own, ports, kinds = {spec.mark}, spec.ports, [beds_on(spec.substrate)]
-    except Unavailable as error:
-        if files.exists():
-            progress(f"{error}: its processes are found by their folder")
-    gone = [kind.remove(files, own | kind.marks_of(files), ports, progress) for kind in kinds]
-    # First what makes it a bed: a deletion that is interrupted leaves no bed with half of its data.
-    files.spec.unlink(missing_ok=True)
-    if files.folder.exists():
-        shutil.rmtree(files.folder)
-    return Removed(sum(each.ended for each in gone), gone[0].free, gone[0].taken)
-
-
 def beds(settings: Settings) -> list[BedSpec]:
     """The specs of all beds of this user; one that cannot be read stands as an empty one in the state `unreadable`."""
     found = []
@@ -294,51 +224,3 @@ def beds(settings: Settings) -> list[BedSpec]:
         except Unavailable:
             found.append(BedSpec(name=name, created="", state="unreadable"))
     return found
-
-
-@contextmanager
-def locked(files: BedFiles, progress: Progress) -> Iterator[None]:
-    """One command at a time may change a bed; a second one waits and says so."""
-    files.lock.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(files.lock, mode=0o600)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        progress(f"another airbed command is working on bed '{files.name}': waiting for it")
-        try:
-            lock.acquire(timeout=600)
-        except Timeout:
-            raise Unavailable(
-                f"another airbed command holds bed '{files.name}' for ten minutes (lock {files.lock}); find it with: ps"
-            ) from None
-    except PermissionError:
-        raise UsageError(
-            f"the state folder {files.lock.parent} belongs to someone else; set AIRBED_STATE_DIR"
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def ensure_disk_has_room(settings: Settings, more: int = 0) -> None:
-    """Raise UsageError when the state folder's disk has no room for a bed with `more` bytes of data."""
-    existing = next(path for path in (settings.state, *settings.state.parents) if path.exists())
-    free, needed = shutil.disk_usage(existing).free, LEAST_FREE_BYTES + more
-    if free < needed:
-        raise UsageError(
-            f"the disk of {existing} has {free / 1e9:.1f} GB free and a bed needs {needed / 1e9:.3g} GB;"
-            " make room, or set AIRBED_STATE_DIR to another disk"
-        )
-
-
-def ensure_writable(folder: Path) -> None:
-    """Raise UsageError when a folder is not this user's, or cannot be made where it shall be."""
-    remedy = "set AIRBED_STATE_DIR and AIRBED_CACHE_DIR to folders of your own"
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
-    if not existing.is_dir():
-        raise UsageError(f"{existing} is a file, and airbed needs a folder {folder}; {remedy}")
-    if existing == folder and folder.stat().st_uid != os.geteuid():
-        raise UsageError(f"{folder} belongs to someone else; {remedy}")
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise UsageError(f"{folder} cannot be made: you may not write to {existing}; {remedy}")

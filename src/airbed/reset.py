@@ -21,7 +21,7 @@ def reset(bed: Bed) -> dict[str, int]:
 
     No other command changes the bed meanwhile. Raises Unavailable when one does so for ten minutes.
     """
-    from airbed.lifecycle import locked
+    from airbed.locks import locked
 
     with locked(bed.files, lambda line: None):
         return _reset(bed)

@@ -54,7 +54,7 @@ def _is_paused(bed: Bed, dag_id: str) -> bool:
 
 
 def _restart_scheduler(bed: Bed, *, schedules: bool, progress: Callable[[str], None]) -> None:
-    from airbed.lifecycle import locked
+    from airbed.locks import locked
 
     # Not for the whole block: what is tested in it may be a command that changes the bed.
     with locked(bed.files, progress):

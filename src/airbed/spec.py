@@ -138,10 +138,12 @@ def ensure_name_is_valid(name: str) -> str:
 
 
 def bed_names(settings: Settings) -> list[str]:
-    """All beds of this user on this machine, sorted."""
+    """All beds of this user on this machine, sorted; not what somebody renamed to what no bed can be called."""
     if not settings.beds.is_dir():
         return []
-    return sorted(each.name for each in settings.beds.iterdir() if (each / "bed.json").is_file())
+    return sorted(
+        each.name for each in settings.beds.iterdir() if NAME.fullmatch(each.name) and (each / "bed.json").is_file()
+    )
 
 
 def write_private(path: Path, text: str) -> None:

@@ -14,13 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from airbed import lifecycle
+from airbed import disk, lifecycle, locks, removal
 from airbed.errors import AirbedError, Unavailable, UsageError
 from airbed.kubernetes import build
 from airbed.request import Request
 from airbed.settings import Settings
 from airbed.spec import BedFiles
-from airbed.substrates.registry import beds_on
 from airbed.substrates.shared import prepare_roots
 
 AIRBED = Path(sys.executable).with_name("airbed")
@@ -133,7 +132,7 @@ def refused(settings, request, kind=UsageError) -> str:
 
 
 def test_a_disk_that_is_nearly_full(settings, dags, monkeypatch):
-    monkeypatch.setattr(lifecycle, "LEAST_FREE_BYTES", 10**18)
+    monkeypatch.setattr(disk, "LEAST_FREE_BYTES", 10**18)
     line = refused(settings, Request("x", dags=[dags]))
     assert "GB free and a bed needs" in line
     assert "AIRBED_STATE_DIR" in line
@@ -153,7 +152,7 @@ def test_a_port_taken_by_someone_else_is_named(settings, dags):
     files = BedFiles(settings, "x")
     prepare_roots(settings)
     request = Request("x", dags=[dags], kubernetes=False)
-    lifecycle._create(beds_on("embedded"), settings, files, request, lambda line: None)
+    lifecycle._create("embedded", settings, files, request, lambda line: None)
     spec = files.read_spec()
     spec.state = "stopped"
     files.write_spec(spec)
@@ -164,7 +163,7 @@ def test_a_port_taken_by_someone_else_is_named(settings, dags):
     assert f"port {spec.ports['shard-1']} of bed 'x' (shard-1)" in line
     assert "airbed down --name x" in line
     assert files.read_spec().state == "stopped"
-    assert lifecycle.down(settings, "x", lambda line: None).processes == 0
+    assert removal.down(settings, "x", lambda line: None).processes == 0
 
 
 def test_the_lock_file_of_a_dead_process_holds_nobody_up(settings, dags, monkeypatch):
@@ -181,7 +180,7 @@ def test_the_lock_file_of_a_dead_process_holds_nobody_up(settings, dags, monkeyp
     process.wait()
     assert files.lock.exists()
     lines: list[str] = []
-    with lifecycle.locked(files, lines.append):
+    with locks.locked(files, lines.append):
         pass
     assert lines == []
 

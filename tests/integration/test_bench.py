@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import pytest
 from helpers import AIRBED
 
-from airbed import lifecycle
+from airbed import removal
 from airbed.bench.timeline import Moment, critical_path
 from airbed.settings import load_settings
 from airbed.substrates.embedded import processes
@@ -97,7 +97,7 @@ def test_the_files_are_written(found: dict[str, Any]) -> None:
 
 
 def test_nothing_is_left(found: dict[str, Any]) -> None:
-    assert NAME not in lifecycle.every_name(load_settings())
+    assert NAME not in removal.every_name(load_settings())
     own = [each for each in processes.processes().values() if each.service in ("standalone", "dag-test")]
     assert own == []
     assert str(load_settings().beds / NAME) not in set(processes.marks_by_folder()) - found["before"]

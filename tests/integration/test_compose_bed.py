@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from helpers import compose_engine, of_project, until
 
-from airbed import lifecycle
+from airbed import removal
 from airbed.bed import Bed
 from airbed.runs.execute import run_dag
 from airbed.settings import load_settings
@@ -61,14 +61,14 @@ def engine(request: pytest.FixtureRequest) -> Engine:
 @pytest.fixture(scope="module")
 def bed(engine: Engine) -> Iterator[Bed]:
     name, settings = f"box-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}", load_settings()
-    if name in lifecycle.every_name(settings):
-        lifecycle.down(settings, name, lambda line: None)
+    if name in removal.every_name(settings):
+        removal.down(settings, name, lambda line: None)
     try:
         assert json.loads(up(name, "--without", "kubernetes").stdout)["outcome"] == "created"
         yield Bed.open(name)
     finally:
-        if name in lifecycle.every_name(settings):
-            lifecycle.down(settings, name, lambda line: None)
+        if name in removal.every_name(settings):
+            removal.down(settings, name, lambda line: None)
 
 
 def test_up_again_changes_nothing(bed: Bed, engine: Engine) -> None:
@@ -159,8 +159,8 @@ def test_an_up_that_was_killed_midway(engine: Engine) -> None:
     finally:
         half.kill()
         half.wait()
-        if name in lifecycle.every_name(load_settings()):
-            lifecycle.down(load_settings(), name, lambda line: None)
+        if name in removal.every_name(load_settings()):
+            removal.down(load_settings(), name, lambda line: None)
 
 
 def test_a_project_of_somebody_else_is_left_alone(engine: Engine) -> None:
@@ -172,7 +172,7 @@ def test_a_project_of_somebody_else_is_left_alone(engine: Engine) -> None:
         refused = up(name, "--without", "kubernetes", code=2)
         assert f"has containers named {layout.project(name)} that airbed did not make" in refused.stderr
         assert "another --name" in refused.stderr.splitlines()[-1]
-        assert name not in lifecycle.every_name(load_settings())
+        assert name not in removal.every_name(load_settings())
         assert engine.ids("container", f"label={label}") == [theirs[:12]]
     finally:
         engine.run("rm", "--force", theirs)

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from airbed.bed import Bed
-from airbed.lifecycle import down
 from airbed.pytest_plugin import name_of_bed
+from airbed.removal import down
 from airbed.settings import load_settings
 from airbed.spec import BedFiles
 

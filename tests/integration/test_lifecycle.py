@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from helpers import until
 
-from airbed import lifecycle
+from airbed import removal
 from airbed.bed import Bed
 from airbed.runs.execute import run_dag
 from airbed.settings import load_settings
@@ -93,8 +93,8 @@ def bed() -> Iterator[Bed]:
     """Two `up` at once: one makes the bed, the other one waits for it and changes nothing."""
     name = name_of("lifecycle")
     settings = load_settings()
-    if name in lifecycle.every_name(settings):
-        lifecycle.down(settings, name, lambda line: None)
+    if name in removal.every_name(settings):
+        removal.down(settings, name, lambda line: None)
     try:
         said = [ended(each) for each in [up(name), up(name)]]
         assert [code for code, _, _ in said] == [0, 0], said
@@ -102,8 +102,8 @@ def bed() -> Iterator[Bed]:
         assert sum("another airbed command is working" in errors for _, _, errors in said) == 1
         yield Bed.open(name)
     finally:
-        if name in lifecycle.every_name(settings):
-            lifecycle.down(settings, name, lambda line: None)
+        if name in removal.every_name(settings):
+            removal.down(settings, name, lambda line: None)
 
 
 def test_a_run_survives_the_death_of_its_scheduler(bed: Bed) -> None:

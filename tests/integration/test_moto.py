@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from airbed import lifecycle
+from airbed import lifecycle, removal
 from airbed.bed import Bed
 from airbed.runs.execute import run_dag
 from airbed.seed import seed_pattern
@@ -24,11 +24,11 @@ def quiet(line: str) -> None:
 @pytest.fixture
 def moto_bed() -> Iterator[Bed]:
     settings = load_settings()
-    if NAME in lifecycle.every_name(settings):
-        lifecycle.down(settings, NAME, quiet)
+    if NAME in removal.every_name(settings):
+        removal.down(settings, NAME, quiet)
     bed, _ = lifecycle.up(settings, lifecycle.Request(NAME, s3="moto", kubernetes=False), quiet)
     yield bed
-    lifecycle.down(settings, NAME, quiet)
+    removal.down(settings, NAME, quiet)
 
 
 def test_a_day_of_files_on_moto(moto_bed: Bed) -> None:

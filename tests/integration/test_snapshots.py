@@ -18,7 +18,7 @@ import pytest
 from helpers import AIRBED, airbed
 from kubernetes.client import AppsV1Api, CoreV1Api
 
-from airbed import lifecycle
+from airbed import removal
 from airbed.bed import Bed
 from airbed.runs.execute import run_dag
 from airbed.settings import load_settings
@@ -66,8 +66,8 @@ def at_once(started: subprocess.Popen[str], reached: Callable[[], object], numbe
 
 def clear() -> None:
     settings = load_settings()
-    for name in {ORIGINAL, COPY, THIRD} & set(lifecycle.every_name(settings)):
-        lifecycle.down(settings, name, quiet)
+    for name in {ORIGINAL, COPY, THIRD} & set(removal.every_name(settings)):
+        removal.down(settings, name, quiet)
     store = Store(settings)
     with store.held(SNAPSHOT, quiet):
         store.remove(SNAPSHOT)

@@ -99,6 +99,20 @@ def test_the_cache_goes_by_kind_and_not_under_a_bed(settings):
     assert not (settings.cache / "templates").exists()
 
 
+def test_what_others_keep_in_the_caches_folder_stays(settings):
+    """A cache that shares its folder with beds and snapshots, or with other programs."""
+    shared = Settings(state=settings.cache, cache=settings.cache)
+    make_bed(shared, "mine")
+    (settings.cache / "snapshots/seeded").mkdir(parents=True)
+    (settings.cache / "pip").mkdir()
+    (settings.cache / "templates").mkdir()
+    with pytest.raises(Unavailable, match="in use by mine"):
+        cache.remove(shared)
+    (settings.cache / "beds/mine/bed.json").unlink()
+    assert "templates" in [each.name for each in cache.remove(shared)]
+    assert sorted(each.name for each in settings.cache.iterdir()) == ["beds", "pip", "snapshots"]
+
+
 def test_the_cache_is_not_deleted_under_a_running_engine(settings):
     (settings.cache / "engine").mkdir(parents=True)
     (settings.cache / "engine/pid").write_text("1")

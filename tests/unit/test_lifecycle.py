@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import shutil
 import socket
 import subprocess
 import threading
@@ -15,10 +16,12 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from airbed import lifecycle
+from airbed import lifecycle, removal
 from airbed.errors import Unavailable, UsageError
+from airbed.request import Request
 from airbed.settings import Settings
 from airbed.spec import BedFiles, BedSpec
+from airbed.substrates.base import Removed
 from airbed.substrates.embedded import layout, processes
 from airbed.substrates.embedded.ports import still_taken
 
@@ -60,14 +63,14 @@ def stray(files: BedFiles, mark: str) -> subprocess.Popen[bytes]:
 
 def test_down_of_an_unknown_bed_says_so(settings: Settings, say: Callable[[str], None]) -> None:
     with pytest.raises(Unavailable, match="no bed named 'mine'"):
-        lifecycle.down(settings, "mine", say)
+        removal.down(settings, "mine", say)
 
 
 def test_down_of_a_folder_without_a_spec_deletes_it(settings: Settings, say: Callable[[str], None]) -> None:
     files = BedFiles(settings, "mine")
     layout.make_folders(files)
-    assert lifecycle.every_name(settings) == ["mine"]
-    gone = lifecycle.down(settings, "mine", say)
+    assert removal.every_name(settings) == ["mine"]
+    gone = removal.down(settings, "mine", say)
     assert (gone.processes, gone.ports, gone.taken) == (0, 0, [])
     assert list(settings.beds.iterdir()) == []
 
@@ -80,7 +83,7 @@ def test_down_of_an_unreadable_spec_finds_the_processes_by_their_folder(
     files.spec.write_text(text)
     process = stray(files, secrets.token_hex(8))
     assert [bed.state for bed in lifecycle.beds(settings)] == ["unreadable"]
-    assert lifecycle.down(settings, "mine", say).processes == 1
+    assert removal.down(settings, "mine", say).processes == 1
     assert process.wait(5) == -9
     assert "not readable" in lines[0]
     assert list(settings.beds.iterdir()) == []
@@ -101,10 +104,10 @@ def test_up_refuses_a_bed_that_lost_its_addresses(settings: Settings, say: Calla
 def test_down_ends_processes_whose_folder_is_gone(settings: Settings, say: Callable[[str], None]) -> None:
     files = BedFiles(settings, "mine")
     process = stray(files, secrets.token_hex(8))
-    assert lifecycle.every_name(settings) == ["mine"]
-    assert lifecycle.down(settings, "mine", say).processes == 1
+    assert removal.every_name(settings) == ["mine"]
+    assert removal.down(settings, "mine", say).processes == 1
     process.wait(5)
-    assert lifecycle.every_name(settings) == []
+    assert removal.every_name(settings) == []
 
 
 def test_down_is_not_held_up_by_a_port_that_went_to_someone_else(
@@ -116,7 +119,7 @@ def test_down_is_not_held_up_by_a_port_that_went_to_someone_else(
         other.listen()
         port = other.getsockname()[1]
         make_bed(settings, "stopped", s3=port)
-        assert lifecycle.down(settings, "mine", say).taken == [port]
+        assert removal.down(settings, "mine", say).taken == [port]
     assert "not of the bed" in lines[0]
     assert not (settings.beds / "mine").exists()
 
@@ -124,7 +127,7 @@ def test_down_is_not_held_up_by_a_port_that_went_to_someone_else(
 def test_a_lock_of_a_dead_process_does_not_matter(settings: Settings, say: Callable[[str], None]) -> None:
     files = make_bed(settings)
     files.lock.touch()
-    lifecycle.down(settings, "mine", say)
+    removal.down(settings, "mine", say)
     assert list(settings.beds.iterdir()) == []
 
 
@@ -132,7 +135,7 @@ def test_a_second_command_waits_and_says_so(settings: Settings, say: Callable[[s
     files = make_bed(settings)
     lock = FileLock(files.lock, thread_local=False)
     lock.acquire()
-    second = threading.Thread(target=lifecycle.down, args=(settings, "mine", say))
+    second = threading.Thread(target=removal.down, args=(settings, "mine", say))
     second.start()
     second.join(0.3)
     assert second.is_alive()
@@ -148,3 +151,57 @@ def test_up_refuses_other_options_for_a_bed_that_exists(settings: Settings, say:
     files.endpoints.write_text(json.dumps({}))
     with pytest.raises(UsageError, match="time_scale=1"):
         lifecycle.up(settings, lifecycle.Request("mine", time_scale=60), say)
+
+
+def test_a_half_made_bed_begins_anew_on_what_it_was_on(
+    settings: Settings, say: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`up --on compose` is interrupted, then `up` without --on: its parts are containers, and its spec says so."""
+    files = BedFiles(settings, "mine")
+    layout.make_folders(files)
+    files.write_spec(BedSpec(name="mine", substrate="compose", state="creating"))
+    for check in ("ensure_possible", "prepare"):
+        monkeypatch.setattr(f"airbed.substrates.compose.beds.{check}", lambda *words: None)
+    monkeypatch.setattr("airbed.substrates.compose.beds.remove", lambda *words: Removed(0, 0, []))
+    monkeypatch.setattr(lifecycle, "bring_up", lambda settings, files, progress: {})
+    bed, _ = lifecycle.up(settings, Request("mine", kubernetes=False), say)
+    assert bed.files.read_spec().substrate == "compose"
+
+
+def test_a_folder_that_somebody_put_aside_is_no_bed(settings: Settings) -> None:
+    make_bed(settings)
+    for name in ("mine.bak", "Mine", "lost+found"):
+        shutil.copytree(settings.beds / "mine", settings.beds / name)
+    assert [bed.name for bed in lifecycle.beds(settings)] == removal.every_name(settings) == ["mine"]
+
+
+def test_down_deletes_folders_that_are_read_only(settings: Settings, say: Callable[[str], None]) -> None:
+    """As Go leaves them. Root may delete them as they are."""
+    files = make_bed(settings, "stopped")
+    outside = settings.state / "outside"
+    outside.mkdir(mode=0o555)
+    closed = files.home / "go/pkg"
+    closed.mkdir(parents=True)
+    (closed / "mod").write_text("")
+    (files.home / "link").symlink_to(outside)
+    for folder in (closed, closed.parent):
+        folder.chmod(0o111)
+    removal.down(settings, "mine", say)
+    assert not files.folder.exists()
+    assert outside.stat().st_mode & 0o777 == 0o555
+
+
+def test_what_cannot_be_deleted_is_said_in_one_line(
+    settings: Settings, say: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = make_bed(settings, "stopped")
+
+    def refuse(folder: Path) -> None:
+        raise PermissionError(1, "Operation not permitted", str(folder / "x"))
+
+    monkeypatch.setattr("airbed.disk.shutil.rmtree", refuse)
+    with pytest.raises(Unavailable, match=r"mine/x cannot be deleted \(Operation not permitted\)"):
+        removal.down(settings, "mine", say)
+    monkeypatch.undo()
+    removal.down(settings, "mine", say)
+    assert not files.folder.exists()

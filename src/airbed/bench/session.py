@@ -18,7 +18,8 @@ from airbed.bench.usage import cpu_by_service, cpu_seconds, memory_by_service
 from airbed.bench.watch import BedWatch
 from airbed.bench.workload import FILE, SOURCE
 from airbed.errors import AirbedError, Unavailable
-from airbed.lifecycle import Came, down, every_name, up
+from airbed.lifecycle import Came, up
+from airbed.removal import down, every_name
 from airbed.request import Request
 from airbed.settings import Settings
 from airbed.substrates.registry import EMBEDDED

@@ -76,26 +76,36 @@ def down(
       airbed down
       airbed down --all
     """
-    from airbed.errors import UsageError
-    from airbed.lifecycle import down as take_down
-    from airbed.lifecycle import every_name
+    from airbed.errors import AirbedError, Unavailable, UsageError
+    from airbed.removal import Gone, every_name
+    from airbed.removal import down as take_down
     from airbed.settings import load_settings
 
     if every and name:
         raise UsageError("--all and --name exclude each other")
     settings = load_settings()
     names = every_name(settings) if every else [bed_name(name)]
-    gone = [take_down(settings, each, progress_lines()) for each in names]
+    gone: list[Gone] = []
+    kept: list[str] = []
+    for each_name in names:
+        try:
+            gone.append(take_down(settings, each_name, progress_lines()))
+        except AirbedError as error:
+            # What is in the way of one bed is in the way of no other.
+            if not every:
+                raise
+            kept.append(str(error))
     if json:
         emit_json([vars(each) for each in gone])
-        return
-    for each in gone:
+    for each in () if json else gone:
         output.print(
             f"bed '{each.name}' is gone ({each.seconds:.1f} s): {each.processes} processes ended and none left,"
             f" {each.ports} ports free, {each.folder} deleted",
             soft_wrap=True,
         )
-    if not gone:
+    if kept:
+        raise Unavailable("; ".join(kept))
+    if not gone and not json:
         console.print("there is no bed")
 
 

@@ -33,7 +33,8 @@ from airbed.incidents.library import files_in, find, own_folder
 from airbed.incidents.load import load
 from airbed.incidents.schema import Scenario
 from airbed.incidents.soak_plays import Notes, Play, rows_of, table
-from airbed.lifecycle import down, up
+from airbed.lifecycle import up
+from airbed.removal import down
 from airbed.request import Request
 from airbed.settings import load_settings
 from airbed.spec import BedFiles

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 def _session_bed(request: pytest.FixtureRequest) -> Iterator[Bed]:
     from airbed.bed import Bed
     from airbed.faults.recovery import recover
-    from airbed.lifecycle import down, up
+    from airbed.lifecycle import up
+    from airbed.removal import down
     from airbed.request import Request
     from airbed.settings import load_settings
     from airbed.spec import BedFiles
@@ -101,7 +102,7 @@ def own_name(settings: Settings, name: str) -> Iterator[str]:
     """
     from filelock import FileLock, Timeout
 
-    from airbed.lifecycle import ensure_writable
+    from airbed.disk import ensure_writable
 
     ensure_writable(settings.state)
     settings.beds.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,8 @@ from airbed.bed import Bed
 from airbed.errors import Unavailable, UsageError
 from airbed.faults.ledger import Ledger
 from airbed.faults.recovery import recover_what_can_be
-from airbed.lifecycle import Progress, bring_up, locked
+from airbed.lifecycle import Progress, bring_up
+from airbed.locks import locked
 from airbed.settings import Settings
 from airbed.snapshots import contents
 from airbed.snapshots.copying import copy_tree, size_of

@@ -8,20 +8,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from airbed.bed import Bed
+from airbed.disk import ensure_disk_has_room, ensure_writable
 from airbed.endpoints import Endpoints
 from airbed.errors import AirbedError, UsageError
-from airbed.lifecycle import (
-    Came,
-    Progress,
-    bring_up,
-    ensure_disk_has_room,
-    ensure_writable,
-    lay_out,
-    locked,
-    remove,
-    remove_half_made,
-)
+from airbed.lifecycle import Came, Progress, bring_up, lay_out
+from airbed.locks import locked
 from airbed.records import from_json
+from airbed.removal import remove, remove_half_made
 from airbed.request import Request
 from airbed.settings import Settings
 from airbed.snapshots import contents
