@@ -10,6 +10,7 @@ from airbed.disk import delete_folder
 from airbed.errors import Unavailable, UsageError
 from airbed.settings import Settings
 from airbed.spec import BedFiles, bed_names
+from airbed.substrates.embedded import processes
 
 KINDS = {
     "templates": "Postgres data folders that beds are copied from; made anew in 10 s",
@@ -69,7 +70,10 @@ def remove(settings: Settings, only: str | None = None) -> list[Kind]:
     there = kinds(settings)
     if only is not None and only not in {each.name for each in there}:
         raise UsageError(f"the cache has no '{only}'; it has: {', '.join(each.name for each in there)}")
-    using = [name for name in bed_names(settings) if BedFiles(settings, name).read_spec().state != "stopped"]
+    # Of a bed that is noted as stopped, an interrupted start may have left processes.
+    living = processes.marks_by_folder()
+    beds = [BedFiles(settings, name) for name in bed_names(settings)]
+    using = [bed.name for bed in beds if bed.read_spec().state != "stopped" or str(bed.folder) in living]
     if using:
         raise Unavailable(
             f"the cache {settings.cache} is in use by {', '.join(using)}: take the beds down first (airbed down --all)"

@@ -106,3 +106,35 @@ def test_each_python_has_an_overlay_of_its_own(settings, tmp_path, monkeypatch):
     for arguments in asked[2:]:
         assert arguments[arguments.index("--python-version") + 1] == "3.13.5" and "--compile-bytecode" not in arguments
     assert "--only-binary" in asked[3]
+
+
+@pytest.mark.parametrize(
+    ("line", "shared"),
+    [
+        ("emoji==2.0  # see ./notes", True),
+        ("# ./lib", True),
+        ("own @ git+ssh://host/own.git", True),
+        ("own @ https://host/own.whl ; python_version > '3'", True),
+        (".", False),
+        ("./lib", False),
+        ("libs/own", False),
+        ("own.whl", False),
+        ("own @ file:./lib", False),
+        ("own @ file:///lib", False),
+    ],
+)
+def test_projects_share_an_overlay_unless_a_requirement_is_a_path(settings, tmp_path, monkeypatch, line, shared):
+    """Two projects, such as two checkouts of one, may each have a `./lib`: not the same one."""
+    monkeypatch.setattr(overlay, "_install", lambda requirements, base, scratch: lay_down(scratch))
+    sites = set()
+    for name in ("a", "b"):
+        project = tmp_path / name
+        project.mkdir()
+        (project / "requirements.txt").write_text(f"emoji==1.0\n{line}\n")
+        sites.add(overlay.ensure_overlay(settings, project / "requirements.txt", lambda line: None))
+    assert len(sites) == (1 if shared else 2)
+
+
+def lay_down(scratch):
+    (scratch / "site").mkdir()
+    (scratch / "missing.txt").write_text("")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from airbed import cache
 from airbed.endpoints import Endpoints
 from airbed.errors import Unavailable, UsageError
 from airbed.faults.ledger import BY_HAND, Book, Entry
@@ -18,7 +21,7 @@ from airbed.snapshots import contents
 from airbed.snapshots.save import save
 from airbed.snapshots.store import Store
 from airbed.spec import BedFiles, BedSpec
-from airbed.substrates.embedded import beds, layout
+from airbed.substrates.embedded import beds, layout, processes
 
 
 @pytest.fixture
@@ -56,6 +59,33 @@ def test_beds_that_cannot_be_saved(settings: Settings, of_bed: dict[str, str], s
     with pytest.raises(Unavailable, match=said):
         save(settings, "mine", "one", quiet)
     assert Store(settings).names() == []
+
+
+def test_a_stopped_bed_of_which_processes_run_is_not_saved(settings: Settings) -> None:
+    """What a start leaves that is killed just before it notes that the bed is up."""
+    files = make_bed(settings)
+    environment = {processes.MARK: files.read_spec().mark, processes.FOLDER: str(files.folder)}
+    with subprocess.Popen(["/bin/sleep", "60"], env=environment, start_new_session=True) as left:
+        deadline = time.monotonic() + 10
+        while left.pid not in processes.of_bed(files.read_spec().mark):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        with pytest.raises(Unavailable, match=r"1 processes of it run; .* airbed up --name mine"):
+            save(settings, "mine", "one", quiet)
+        with pytest.raises(Unavailable, match="in use by mine"):
+            cache.remove(settings)
+        left.kill()
+    assert Store(settings).names() == []
+    assert save(settings, "mine", "one", quiet).snapshot.name == "one"
+
+
+def test_a_full_disk_is_told_before_anything_is_halted(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_bed(settings, state="up")
+    monkeypatch.setattr("airbed.snapshots.save._ensure_possible", lambda bed: None)
+    monkeypatch.setattr("airbed.snapshots.save._halt", lambda bed, progress: pytest.fail("it was halted"))
+    monkeypatch.setattr("airbed.snapshots.save._SPARE_BYTES", 10**18)
+    with pytest.raises(UsageError, match="make room"):
+        save(settings, "mine", "one", quiet)
 
 
 def test_a_stopped_bed_is_saved_as_it_lies(settings: Settings) -> None:

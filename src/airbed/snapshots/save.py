@@ -22,6 +22,7 @@ from airbed.snapshots.pace import counting
 from airbed.snapshots.store import Snapshot, Store, ensure_snapshot_name_is_valid
 from airbed.spec import BedFiles
 from airbed.substrates.capabilities import ensure_can_be_saved
+from airbed.substrates.embedded import processes
 
 # What stays free on the disk beside the copy.
 _SPARE_BYTES = 500_000_000
@@ -57,6 +58,7 @@ def save(settings: Settings, name: str, snapshot: str, progress: Progress, *, an
                 # Another command may have made it while this one waited.
                 store.ensure_is_new(snapshot)
             store.clean_all()
+            size = _ensure_there_is_room(store, bed)
             was_up = bed.spec.state == "up"
             if was_up:
                 _halt(bed, progress)
@@ -64,7 +66,7 @@ def save(settings: Settings, name: str, snapshot: str, progress: Progress, *, an
                 _ensure_no_faults(bed)
             copying = time.monotonic()
             try:
-                made = _copy(store, bed, snapshot, progress)
+                made = _copy(store, bed, snapshot, size, progress)
             except KeyboardInterrupt:
                 progress(f"interrupted: bed '{name}' is stopped; start it with: airbed start --name {name}")
                 raise
@@ -87,6 +89,9 @@ def _ensure_possible(bed: Bed) -> None:
         why = "its first start was interrupted"
     elif spec.state == "up" and not bed.substrate.alive():
         why = "its processes are gone"
+    elif spec.state == "stopped" and (left := len(processes.of_bed(spec.mark))):
+        # Of a start that was killed before it could note that the bed is up: their files change while they are copied.
+        why = f"its last start was interrupted, and {left} processes of it run"
     if why:
         raise Unavailable(f"bed '{spec.name}' cannot be saved: {why}; bring it up first: airbed up --name {spec.name}")
 
@@ -121,7 +126,8 @@ def _open_runs(bed: Bed) -> int:
     return int(row[0])
 
 
-def _copy(store: Store, bed: Bed, name: str, progress: Progress) -> Snapshot:
+def _ensure_there_is_room(store: Store, bed: Bed) -> int:
+    """Return the size of the copy, in bytes; raise UsageError, with the bed still up, when the disk is too full."""
     size = size_of(bed.folder, contents.belongs)
     free = shutil.disk_usage(store.folder).free
     if free < size + _SPARE_BYTES:
@@ -129,6 +135,10 @@ def _copy(store: Store, bed: Bed, name: str, progress: Progress) -> Snapshot:
             f"the disk of {store.folder} has {free / 1e9:.1f} GB free, and the snapshot needs"
             f" {(size + _SPARE_BYTES) / 1e9:.1f} GB; make room, such as with: airbed snapshot rm"
         )
+    return size
+
+
+def _copy(store: Store, bed: Bed, name: str, size: int, progress: Progress) -> Snapshot:
     data = store.new_data(name)
     try:
         written = copy_tree(bed.folder, data, contents.belongs, counting(f"copying bed '{bed.name}'", size, progress))

@@ -77,7 +77,7 @@ def ensure_overlay(
             " write the path without -e"
         )
     base = base_of()
-    known = (_FORMAT, base.python, text, sorted(base.packages.items()))
+    known = (_FORMAT, base.python, text, sorted(base.packages.items()), _where_local(requirements, text))
     key = hashlib.sha256(repr(known).encode()).hexdigest()[:16]
     overlays = settings.cache / "overlays"
     site = overlays / key / "site"
@@ -94,6 +94,20 @@ def ensure_overlay(
                 shutil.copyfile(Path(scratch) / "missing.txt", Path(scratch) / "made/requirements.txt")
                 (Path(scratch) / "made").rename(overlays / key)
     return site
+
+
+def _where_local(requirements: Path, text: str) -> str:
+    """The folder that local requirements are in, else nothing: two projects may each have a `./lib` of their own."""
+    return str(requirements.parent.absolute()) if any(map(_is_local, text.splitlines())) else ""
+
+
+def _is_local(line: str) -> bool:
+    """Whether a requirement is a path: `.`, `./lib`, `libs/own.whl`, `own @ file:./lib`."""
+    words = line.split(" #", maxsplit=1)[0].strip()
+    if words.startswith("#"):
+        return False
+    is_path = "/" in words and "://" not in words
+    return is_path or words.startswith(".") or "file:" in words or words.endswith((".whl", ".tar.gz", ".zip"))
 
 
 def _texts(requirements: Path) -> Iterator[str]:
