@@ -33,7 +33,7 @@ class BedSpec:
     is `creating` until the bed was healthy once; `unreadable` is never written, it stands for a file that cannot be
     read. `tcp_faults` says that tasks reach every service through Toxiproxy; without it (no Go to build it with, or a
     bed of an earlier airbed) they go directly. `subnet` are the addresses of the network that a bed of containers has
-    to itself.
+    to itself, `engine` the Docker engine that they are on: `socket` and `id`.
     """
 
     name: str
@@ -55,6 +55,7 @@ class BedSpec:
     allow_external: list[str] = field(default_factory=list)
     ports: dict[str, int] = field(default_factory=dict)
     subnet: str | None = None
+    engine: dict[str, str] = field(default_factory=dict)
 
 
 class BedFiles:

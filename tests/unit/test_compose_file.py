@@ -14,6 +14,7 @@ import yaml
 from airbed import topology
 from airbed.settings import Settings
 from airbed.spec import BedFiles, BedSpec
+from airbed.substrates.compose.project import VOLUMES
 from airbed.substrates.embedded import airflow, layout, postgres
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -237,6 +238,11 @@ def test_everything_of_a_bed_has_its_labels(compose: dict[str, Any], services: d
 
     assert all({key: part["labels"][key] or "" for key in labels} == labels for part in parts)
     assert all(service["restart"] == "unless-stopped" for service in kept)
+
+
+def test_airbed_labels_every_volume(compose: dict[str, Any]) -> None:
+    """With its folder, by which a removal knows its own."""
+    assert set(compose["volumes"]) == set(VOLUMES)
 
 
 def test_no_password_stands_in_the_file() -> None:

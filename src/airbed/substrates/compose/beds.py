@@ -12,8 +12,9 @@ from airbed.settings import Settings, load_settings
 from airbed.spec import BedFiles, BedSpec
 from airbed.substrates.base import Progress, Removed
 from airbed.substrates.compose import layout
-from airbed.substrates.compose.engine import Engine, ensure_usable, find
+from airbed.substrates.compose.engine import Engine, ensure_has, ensure_usable, find
 from airbed.substrates.compose.substrate import ComposeSubstrate
+from airbed.substrates.registry import COMPOSE
 
 _PROJECT = "com.docker.compose.project"
 _FOLDER = "airbed.folder"
@@ -30,11 +31,15 @@ def ensure_possible(settings: Settings, request: Request) -> None:
     ensure_usable(engine)
     compose_file(settings.resources)
     files = BedFiles(settings, request.name)
-    for folder in _folders_of(engine, request.name):
-        if folder != str(files.folder):
+    noted = _noted(files)
+    if noted is not None:
+        ensure_has(engine, noted)
+    folders = _folders_of(engine, request.name)
+    for folder in folders:
+        if str(files.folder) not in folders:
             whose = f"of the bed in {folder}" if folder else "that airbed did not make"
             raise UsageError(
-                f"the engine at {engine.socket} has containers named {layout.project(request.name)} {whose};"
+                f"the engine at {engine.socket} has containers or volumes named {layout.project(request.name)} {whose};"
                 " give this bed another --name"
             )
     if not files.exists() and _cluster_of(engine, request.name) and not _folders_of(engine, request.name):
@@ -113,7 +118,8 @@ def make_folders(files: BedFiles) -> None:
 
 
 def allocate_ports(settings: Settings, spec: BedSpec) -> dict[str, int]:
-    """Ports of this machine that are published, and the bed's own network addresses."""
+    """Ports of this machine that are published, the bed's own network addresses, and the engine that it is on."""
+    spec.engine = find(settings).identity()
     return layout.allocate_ports(settings, spec)
 
 
@@ -128,7 +134,7 @@ def open_bed(settings: Settings, files: BedFiles, spec: BedSpec, endpoints: Endp
 
 
 def marks_of(files: BedFiles) -> set[str]:
-    """The marks of containers and networks that the engine has of the bed's folder."""
+    """The marks of what the engine has of the bed's folder."""
     return {mark for _, mark in _quietly(load_settings(), f"{_FOLDER}={files.folder}") if mark}
 
 
@@ -149,7 +155,8 @@ def _quietly(settings: Settings, label: str) -> set[tuple[str, str]]:
 def remove(files: BedFiles, marks: Collection[str], ports: Mapping[str, int], progress: Progress) -> Removed:
     """Remove containers, cluster, network and volumes, then look again; then end what holds faults on this machine.
 
-    Raises Unavailable when the engine does not answer while the bed has its containers there.
+    An engine that does not answer is left out, and said. Raises Unavailable when the bed is on another one that may
+    still be there.
     """
     from airbed.substrates.compose import kind
     from airbed.substrates.embedded import processes
@@ -166,7 +173,12 @@ def remove(files: BedFiles, marks: Collection[str], ports: Mapping[str, int], pr
             return Removed(0, 0, [])
         progress(f"{error}. Containers that are left there go with: airbed down --name {files.name}, once it runs")
     else:
-        ended += kind.remove(engine, files.name) if _is_ours(engine, files) else 0
+        noted = _noted(files)
+        if noted is not None:
+            ensure_has(engine, noted)
+        # The node has no label of the bed's: the bed was made, or what is in the engine is of its folder.
+        if noted is not None or str(files.folder) in _folders_of(engine, files.name):
+            ended += kind.remove(engine, files.name)
         ended += _remove_all(engine, files)
     for mark in marks:
         ended += processes.sweep(mark)
@@ -177,14 +189,20 @@ def remove(files: BedFiles, marks: Collection[str], ports: Mapping[str, int], pr
     return Removed(ended, len(wanted) - len(taken), taken)
 
 
-def _is_ours(engine: Engine, files: BedFiles) -> bool:
-    """Whether the cluster of that name belongs to this bed: it was made, or what is in the engine is of its folder."""
-    return files.exists() or str(files.folder) in _folders_of(engine, files.name)
+def _noted(files: BedFiles) -> BedSpec | None:
+    """The spec of a bed of containers; None when there is none that can be read."""
+    try:
+        spec = files.read_spec()
+    except Unavailable:
+        return None
+    return spec if spec.substrate == COMPOSE else None
 
 
 def _remove_all(engine: Engine, files: BedFiles) -> int:
     """Remove by label, and prove it; returns how many containers there were."""
-    if any(folder not in ("", str(files.folder)) for folder in _folders_of(engine, files.name)):
+    folders = _folders_of(engine, files.name)
+    # Others' beds, and what somebody brought up with docker compose alone: neither has this bed's label.
+    if str(files.folder) not in folders:
         return 0
     label = f"label={_PROJECT}={layout.project(files.name)}"
     ended = 0
@@ -205,7 +223,7 @@ def _remove_all(engine: Engine, files: BedFiles) -> int:
 def _labels(engine: Engine, label: str) -> set[tuple[str, str]]:
     """Folder and mark of everything with that label."""
     rows = []
-    for kind, labels in (("container", ".Config.Labels"), ("network", ".Labels")):
+    for kind, labels in (("container", ".Config.Labels"), ("network", ".Labels"), ("volume", ".Labels")):
         parts = (f'"{key}":{{{{json (index {labels} "{name}")}}}}' for key, name in _WANTED.items())
         form = "{" + ",".join(parts) + "}"
         rows += engine.inspect(kind, *engine.ids(kind, f"label={label}"), form=form)
@@ -213,7 +231,7 @@ def _labels(engine: Engine, label: str) -> set[tuple[str, str]]:
 
 
 def _folders_of(engine: Engine, name: str) -> set[str]:
-    """The folders of beds whose containers have the project's name; empty text for a container without one."""
+    """The folders of the beds to which what has the project's name belongs; empty text for what belongs to none."""
     return {folder for folder, _ in _labels(engine, f"{_PROJECT}={layout.project(name)}")}
 
 

@@ -56,8 +56,15 @@ class Cluster:
     def up(self, progress: Progress) -> None:
         """Create the cluster, or start the one that is there, and make the regions in it."""
         found = self._engine.inspect("container", self.node, form='{"running":{{json .State.Running}}}')
+        administrator = self._endpoints.kubernetes.kubeconfig
+        if found and not administrator.is_file():
+            progress("the creation of the kind cluster was interrupted: beginning anew")
+            self.remove()
+            found = []
         if not found:
             progress("creating the kind cluster")
+            # Of a cluster that somebody deleted: another one has another authority.
+            administrator.unlink(missing_ok=True)
             self._create()
         elif not found[0]["running"]:
             self._engine.run("start", self.node)
@@ -102,7 +109,10 @@ class Cluster:
         NodeImages(self._engine, self._files, self.node).give(name)
 
     def _write_administrator(self) -> None:
-        """An account with all rights and a token, in a kubeconfig of the bed's own form; kept while it is good."""
+        """An account with all rights and a token, in a kubeconfig of the bed's own form.
+
+        Written once the cluster has its images: a node without it is one whose creation was interrupted.
+        """
         from airbed.kubernetes.files import kubeconfig
 
         path = self._endpoints.kubernetes.kubeconfig

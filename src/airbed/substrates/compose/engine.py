@@ -14,6 +14,7 @@ from typing import Any
 
 from airbed.errors import AirbedError, Unavailable
 from airbed.settings import Settings
+from airbed.spec import BedSpec
 
 LEAST_COMPOSE = (2, 24)
 USUAL_SOCKETS = (Path("/var/run/docker.sock"), Path.home() / ".docker/run/docker.sock")
@@ -98,6 +99,10 @@ class Engine:
             raise self.error((kind, "inspect"), done.stderr)
         return [json.loads(line) for line in done.stdout.splitlines() if line.strip()]
 
+    def identity(self) -> dict[str, str]:
+        """Which engine this is, as a bed notes it: where it answers, and the id that it gave itself."""
+        return {"socket": self.socket, "id": self.run("info", "--format", "{{.ID}}", timeout=15).strip()}
+
     def ids(self, kind: str, *filters: str) -> list[str]:
         """The ids of containers, networks or volumes that meet all filters, stopped ones too."""
         every = ["--all"] if kind == "container" else []
@@ -134,6 +139,19 @@ def find(settings: Settings) -> Engine:
     # A bed's own marks would make a sweep take what the engine starts.
     kept = {key: value for key, value in environment.items() if not key.startswith(("AIRBED_", "COMPOSE_"))}
     return Engine(program, host, {**kept, "DOCKER_HOST": host, "DOCKER_CLI_HINTS": "false"})
+
+
+def ensure_has(engine: Engine, bed: BedSpec) -> None:
+    """Raise Unavailable when a bed is on another engine than this, which may still be there."""
+    noted = bed.engine
+    if not noted or noted["socket"] == engine.socket or noted["id"] == engine.identity()["id"]:
+        return
+    path = noted["socket"].removeprefix("unix://")
+    if path == noted["socket"] or Path(path).exists():
+        raise Unavailable(
+            f"bed '{bed.name}' is on the Docker engine at {noted['socket']}, and this is the one at {engine.socket};"
+            f" for that one: export DOCKER_HOST={noted['socket']}"
+        )
 
 
 def find_quietly(settings: Settings) -> Engine | None:

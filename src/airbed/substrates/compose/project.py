@@ -24,11 +24,12 @@ from airbed.spec import BedFiles, BedSpec, write_private
 from airbed.substrates.compose import layout
 from airbed.substrates.compose.engine import Engine
 from airbed.substrates.embedded import airflow
-from airbed.topology import AIRFLOW_SERVICES, CORE_SERVICES
+from airbed.topology import AIRFLOW_SERVICES, CORE_SERVICES, DATABASE_SERVICES
 
 FOLDER_LABEL = "airbed.folder"
 # Services of the compose file that run once.
 JOBS = ("migrate", "s3-init")
+VOLUMES = (*DATABASE_SERVICES, "s3", "airflow")
 # How a process listens inside its container, and where airbed's own files lie there, is said by the compose file.
 _OF_THE_FILE = (
     "API__HOST",
@@ -155,7 +156,8 @@ class Project:
             # Its health check leaves the execution API cold then.
             services["api-server"]["environment"] = {**environment, "AIRBED_EXECUTION_API": "all"}
         network = {"labels": labels, "ipam": {"config": [layout.addresses(self._spec)]}}
-        return {"services": services, "networks": {"default": network}}
+        volumes = {each: {"labels": labels} for each in VOLUMES}
+        return {"services": services, "networks": {"default": network}, "volumes": volumes}
 
     def airflow_environment(self) -> dict[str, str]:
         """Airflow's environment as on the embedded substrate, but for what the compose file knows better."""
