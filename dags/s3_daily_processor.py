@@ -115,7 +115,7 @@ def clean(source: Path, target: Path, *, processed_at: datetime) -> dict[str, in
     """Write the rows that have a customer_id, with a column processed_at, as parquet; rows read = processed + dropped.
 
     `processed_at` is the end of the run's day, not the clock: the same input gives the same bytes. Raises Unreadable
-    for what is no parquet, is damaged, or has no customer_id.
+    for what is no parquet, is damaged, or has no customer_id; all other trouble as it is, worth another try.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -123,7 +123,11 @@ def clean(source: Path, target: Path, *, processed_at: datetime) -> dict[str, in
     try:
         rows = pq.ParquetFile(source).read(use_threads=False)
         customers = rows.column("customer_id")
-    except (pa.ArrowException, OSError, KeyError) as error:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError, KeyError, OSError) as error:
+        # For damaged data pyarrow raises OSError too, without a number. One with a number is the machine's trouble, as
+        # is a lack of memory or threads (other ArrowExceptions): a retry may well help there.
+        if getattr(error, "errno", None) is not None:
+            raise
         raise Unreadable(describe(error)) from error
     kept = rows.filter(customers.is_valid())
     stamp = pa.repeat(pa.scalar(processed_at, pa.timestamp("us", "UTC")), kept.num_rows)
