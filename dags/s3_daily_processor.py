@@ -22,7 +22,7 @@ from airflow.sdk import CronDataIntervalTimetable, dag, get_current_context, tas
 from mapping import metrics
 from mapping.day import run_day, run_day_end
 from mapping.limits import require_between
-from mapping.outcomes import Kind, outcomes
+from mapping.outcomes import Kind, outcomes, without_result_lost
 from mapping.recorded import describe, recorded
 from mapping.staging import download, private_folder, upload
 from mapping.summary import Summary
@@ -93,7 +93,7 @@ def s3_daily_processor() -> None:
     @task(trigger_rule="all_done", multiple_outputs=False)
     def summarize_run(files: list[dict[str, Any]] | None, ti: Any = None) -> dict[str, Any]:
         """Count outcomes against the list (None: the listing failed, and that is a failure too)."""
-        summary = Summary("process_file", outcomes(ti, "process_file", files))
+        summary = Summary("process_file", without_result_lost(outcomes(ti, "process_file", files)))
         metrics.send(summary, dag_id=ti.dag_id)
         done = [each.value for each in summary.of(Kind.SUCCESS)]
         rows = {name: sum(each[name] for each in done) for name in ("rows_processed", "rows_dropped")}
