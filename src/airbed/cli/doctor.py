@@ -75,7 +75,7 @@ def list_cache(json: JsonOption = False) -> None:
     if json:
         emit_json({"folder": settings.cache, "kinds": [vars(each) for each in found]})
         return
-    output.print(f"{settings.cache}", soft_wrap=True)
+    output.print(str(settings.cache), soft_wrap=True, markup=False)
     for each in found:
         output.print(f"{each.name:<11} {each.bytes / 1e6:>9.1f} MB  {each.entries:>3}  {each.what}", soft_wrap=True)
 
@@ -105,5 +105,7 @@ def remove_cache(
     else:
         total = sum(each.bytes for each in gone)
         output.print(
-            f"deleted {', '.join(each.name for each in gone)} of {settings.cache}: {total / 1e6:.1f} MB", soft_wrap=True
+            f"deleted {', '.join(each.name for each in gone)} of {settings.cache}: {total / 1e6:.1f} MB",
+            soft_wrap=True,
+            markup=False,
         )

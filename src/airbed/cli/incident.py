@@ -42,8 +42,8 @@ def list_incidents(folder: FolderOption = None, json: JsonOption = False) -> Non
         return
     width = max(len(each.name) for each in scenarios)
     for each in scenarios:
-        output.print(f"[bold]{each.name:<{width}}[/bold]  {', '.join(each.cases)}", soft_wrap=True)
-        output.print(f"{'':<{width}}  [dim]{' '.join(each.symptom.split())}[/dim]", soft_wrap=True)
+        output.print(f"[bold]{each.name:<{width}}[/bold]  {_escaped(', '.join(each.cases))}", soft_wrap=True)
+        output.print(f"{'':<{width}}  [dim]{_escaped(' '.join(each.symptom.split()))}[/dim]", soft_wrap=True)
 
 
 @app.command()
@@ -60,12 +60,12 @@ def show(
     if json:
         emit_json({"file": str(file), **scenario.model_dump(mode="json", by_alias=True, exclude_unset=True)})
         return
-    output.print(f"[bold]{scenario.name}[/bold]  {file}", soft_wrap=True)
+    output.print(f"[bold]{scenario.name}[/bold]  {_escaped(str(file))}", soft_wrap=True)
     for what in ("symptom", "cause", "fix"):
         if text := " ".join(getattr(scenario, what).split()):
-            output.print(f"[bold]{what:<8}[/bold] {text}", soft_wrap=True, markup=True)
+            output.print(f"[bold]{what:<8}[/bold] {_escaped(text)}", soft_wrap=True)
     if scenario.sources:
-        output.print(f"[bold]sources [/bold] {', '.join(scenario.sources)}", soft_wrap=True)
+        output.print(f"[bold]sources [/bold] {_escaped(', '.join(scenario.sources))}", soft_wrap=True)
     for case_name, case in scenario.cases.items():
         output.print(f"\n[bold]{case_name}[/bold]")
         for run in case.all_runs:
