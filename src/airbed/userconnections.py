@@ -173,7 +173,7 @@ def _kubernetes_leads_off(extra: Mapping[str, Any]) -> str | None:
         where = f"extra.kube_config_path {values['kube_config_path']}"
         try:
             config = Path(str(values["kube_config_path"])).expanduser().read_text()
-        except OSError:
+        except (OSError, ValueError, RuntimeError):  # no such file, no text or no path, no such user
             return f"{where} cannot be read to see where it leads"
     else:
         return None

@@ -103,6 +103,13 @@ def test_a_connection_to_elsewhere_leads_off_and_no_secret_is_told(value, reason
     assert "hunter2" not in said
 
 
+@pytest.mark.parametrize("path", ["config", "no\0path", "~no-such-user-here/config"])
+def test_a_kubeconfig_that_is_no_text_or_no_path_cannot_be_read(tmp_path, path):
+    (tmp_path / "config").write_bytes(b"\xff\xfe\x00")
+    at = str(tmp_path / path) if path == "config" else path
+    assert "cannot be read to see where it leads" in why({"conn_type": "kubernetes", "extra": {"kube_config_path": at}})
+
+
 @pytest.mark.parametrize(
     ("value", "reason"),
     [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from airbed import userdags
@@ -152,9 +154,31 @@ airflow:
     assert [(pool.name, pool.slots, pool.description) for pool in found.pools] == [("narrow", 2, "two at once")]
 
 
+def test_dates_of_a_settings_file_are_text(project):
+    (project / "airflow_settings.yaml").write_text(
+        """
+airflow:
+  connections:
+    - conn_id: api
+      conn_type: http
+      conn_host: localhost
+      conn_extra: {since: 2026-01-01, 2026-01-02: {at: [2026-01-03]}}
+  variables:
+    - {variable_name: first_day, variable_value: 2026-01-01}
+    - {variable_name: days, variable_value: [2026-01-01, {2026-01-02: 1}]}
+"""
+    )
+    found = userdags.read(str(project), None, []).environment
+    assert found["AIRFLOW_VAR_FIRST_DAY"] == "2026-01-01"
+    assert json.loads(found["AIRFLOW_VAR_DAYS"]) == ["2026-01-01", {"2026-01-02": 1}]
+    extra = json.loads(found["AIRFLOW_CONN_API"])["extra"]
+    assert extra == {"since": "2026-01-01", "2026-01-02": {"at": ["2026-01-03"]}}
+
+
 @pytest.mark.parametrize(
     ("text", "match"),
     [
+        ("airflow: {pools: [{pool_name: p, pool_slot: .inf}]}", "pool_slot of pool 'p' is inf, not a number"),
         ("airflow: [", "is not YAML at line"),
         ("connections: []", "no mapping 'airflow'"),
         ("airflow: {connections: {conn_id: x}}", "airflow.connections is not a list"),
