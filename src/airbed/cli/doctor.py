@@ -83,7 +83,8 @@ def list_cache(json: JsonOption = False) -> None:
 @cache.command("rm")
 def remove_cache(
     kind: Annotated[
-        str | None, typer.Argument(help="templates, kubernetes, overlays or postgres (default: all).")
+        str | None,
+        typer.Argument(help="templates, kubernetes, toxiproxy, overlays, postgres, engine or images (default: all)."),
     ] = None,
     json: JsonOption = False,
 ) -> None:

@@ -33,7 +33,14 @@ def register(root: typer.Typer) -> None:
 
 @app.command("list")
 def list_incidents(folder: FolderOption = None, json: JsonOption = False) -> None:
-    """Every incident with its cases and what is seen of it."""
+    """Every incident with its cases and what is seen of it.
+
+    [bold]Examples[/bold]
+
+      airbed incident list
+
+      airbed incident list --in tests/incidents --json
+    """
     from airbed.incidents.library import files_in, own_folder
 
     scenarios = [_load(file) for file in files_in(folder or own_folder()).values()]
@@ -52,7 +59,14 @@ def show(
     folder: FolderOption = None,
     json: JsonOption = False,
 ) -> None:
-    """One incident: symptom, cause, fix, and for each case its runs and faults."""
+    """One incident: symptom, cause, fix, and for each case its runs and faults.
+
+    [bold]Examples[/bold]
+
+      airbed incident show shard-dies-while-two-read
+
+      airbed incident show tests/incidents/ours.yaml
+    """
     from airbed.incidents.library import find
 
     file = find(name, folder)
