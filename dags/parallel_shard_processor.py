@@ -111,6 +111,9 @@ def parallel_shard_processor() -> None:
             rows = loaded.get(each.item["shard_id"], 0)
             if each.kind is not Kind.SUCCESS:
                 problems.append(f"{name} is missing (tries: {each.tries or 'no record'}): {each.error}")
+            elif each.value is None:
+                # Marked success by hand, say: whatever the warehouse has, nothing tells how much it should have.
+                problems.append(f"{name} left no result to check its {rows} rows in the warehouse against")
             elif rows != each.value["source_rows"]:
                 problems.append(f"{name} has {rows} rows in the warehouse, its source has {each.value['source_rows']}")
         if problems:

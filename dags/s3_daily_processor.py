@@ -22,7 +22,7 @@ from airflow.sdk import CronDataIntervalTimetable, dag, get_current_context, tas
 from mapping import metrics
 from mapping.day import run_day, run_day_end
 from mapping.limits import require_between
-from mapping.outcomes import Kind, outcomes
+from mapping.outcomes import Kind, outcomes, without_result_lost
 from mapping.recorded import describe, recorded
 from mapping.staging import download, private_folder, upload
 from mapping.summary import Summary
@@ -93,7 +93,7 @@ def s3_daily_processor() -> None:
     @task(trigger_rule="all_done", multiple_outputs=False)
     def summarize_run(files: list[dict[str, Any]] | None, ti: Any = None) -> dict[str, Any]:
         """Count outcomes against the list (None: the listing failed, and that is a failure too)."""
-        summary = Summary("process_file", outcomes(ti, "process_file", files))
+        summary = Summary("process_file", without_result_lost(outcomes(ti, "process_file", files)))
         metrics.send(summary, dag_id=ti.dag_id)
         done = [each.value for each in summary.of(Kind.SUCCESS)]
         rows = {name: sum(each[name] for each in done) for name in ("rows_processed", "rows_dropped")}
@@ -115,7 +115,7 @@ def clean(source: Path, target: Path, *, processed_at: datetime) -> dict[str, in
     """Write the rows that have a customer_id, with a column processed_at, as parquet; rows read = processed + dropped.
 
     `processed_at` is the end of the run's day, not the clock: the same input gives the same bytes. Raises Unreadable
-    for what is no parquet, is damaged, or has no customer_id.
+    for what is no parquet, is damaged, or has no customer_id; all other trouble as it is, worth another try.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -123,7 +123,11 @@ def clean(source: Path, target: Path, *, processed_at: datetime) -> dict[str, in
     try:
         rows = pq.ParquetFile(source).read(use_threads=False)
         customers = rows.column("customer_id")
-    except (pa.ArrowException, OSError, KeyError) as error:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError, KeyError, OSError) as error:
+        # For damaged data pyarrow raises OSError too, without a number. One with a number is the machine's trouble, as
+        # is a lack of memory or threads (other ArrowExceptions): a retry may well help there.
+        if getattr(error, "errno", None) is not None:
+            raise
         raise Unreadable(describe(error)) from error
     kept = rows.filter(customers.is_valid())
     stamp = pa.repeat(pa.scalar(processed_at, pa.timestamp("us", "UTC")), kept.num_rows)

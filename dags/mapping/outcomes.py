@@ -16,7 +16,7 @@ against the list of items instead:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ from mapping.stored import lost_object
 if TYPE_CHECKING:
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
+NO_RESULT = "succeeded without a result (marked success by hand?)"
 NO_RECORD = "failed, no record (killed, or not decorated with @recorded; see the task's log)"
 
 
@@ -34,7 +35,7 @@ class Kind(StrEnum):
 
     success: the instance succeeded. soft: it succeeded and returned `{"status": "failed", ...}`. hard: it failed.
     skipped: it was skipped. removed: the list shrank in a later try, so nothing stands for this item any more.
-    lost: it never ran, has not ended, or its value is gone from object storage.
+    lost: it never ran, has not ended, or its value is gone from object storage (`without_result_lost`: or never was).
     """
 
     SUCCESS = "success"
@@ -94,6 +95,17 @@ def outcomes(
     return [
         _outcome(item, index, states.get(index, None if states else whole), records.get(index), found.get(index))
         for index, item in enumerate(items)
+    ]
+
+
+def without_result_lost(found: Sequence[Outcome]) -> list[Outcome]:
+    """The outcomes with each success that has no value as LOST: for tasks whose every instance returns something.
+
+    An instance that somebody marked success in the UI ran nothing to its end, and has nothing to count.
+    """
+    return [
+        replace(each, kind=Kind.LOST, error=NO_RESULT) if each.kind is Kind.SUCCESS and each.value is None else each
+        for each in found
     ]
 
 

@@ -3,7 +3,7 @@
 No Airflow in here: every function takes an `ApiClient` (in a task: `KubernetesHook(conn_id=...).get_conn()`).
 
 The Deployment itself remembers, in two annotations written by the same request as the new version, which run changed it
-and what served before. A retry therefore continues the rollout of its first try, and a rollback still knows the way
+and what ran before. A retry therefore continues the rollout of its first try, and a rollback still knows the way
 when tasks died, XComs were cleared or the whole run was.
 """
 
@@ -19,15 +19,14 @@ from typing import Any
 from kubernetes import watch
 from kubernetes.client import ApiClient, ApiException, AppsV1Api, CoreV1Api
 
+from mapping import rollout_history as history
+from mapping.rollout_history import HASH, VERSION, Before, annotation, version
 from mapping.rollout_status import MESSAGE_LIMIT, Document, complete, condition, exceeded, pod_reasons
 
 FIELD_MANAGER = "multi-region-deploy"
 RUN = "rollout.mapping/run"
 BEFORE = "rollout.mapping/before"
-REVISION = "deployment.kubernetes.io/revision"
-HASH = "pod-template-hash"
 NAME = "app.kubernetes.io/name"
-VERSION = "app.kubernetes.io/version"
 
 # Seconds beyond the rollout's own deadline until we stop believing that the cluster will speak up.
 GRACE = 5.0
@@ -65,16 +64,6 @@ class Release:
         return {"metadata": {"labels": {NAME: self.name, VERSION: self.version}}, "spec": {"containers": [container]}}
 
 
-@dataclass(frozen=True)
-class Before:
-    """What served before a run: the ReplicaSet's template hash (stable), its revision (moves), version, replicas."""
-
-    hash: str
-    revision: int
-    version: str
-    replicas: int
-
-
 class Cluster:
     """One namespace of one cluster."""
 
@@ -87,15 +76,15 @@ class Cluster:
         """Apply the release and wait until all its pods are available; returns the Deployment.
 
         Safe to repeat: the same release and run change nothing. Raises RolloutFailed (see there) and leaves what was
-        applied as it is: whether to go back is not for one region to decide.
+        applied as it is: whether to go back is not for one region to decide. Changes nothing in a Deployment without a
+        revision to go back to: its controller has not taken it up.
         """
         found = self.find(release.name)
-        if found is not None and _annotation(found, RUN) == run_id:
-            before = _annotation(found, BEFORE)
+        if found is not None and annotation(found, RUN) == run_id:
+            before = annotation(found, BEFORE)
             log.info("%s: continuing this run's rollout", self.namespace)
         else:
-            serving = self._serving(found) if found is not None else None
-            before = json.dumps(vars(serving)) if serving else ""
+            before = self._noted(found) if found is not None else ""
         manifest = _manifest(
             release.name, release.template(), release.replicas, release.deadline, run_id=run_id, before=before
         )
@@ -106,18 +95,19 @@ class Cluster:
     def roll_back(self, name: str, run_id: str) -> str:
         """Undo what a run did here, wait until that runs, and say in a few words what was done.
 
-        Goes back to the revision that served before the run; removes the Deployment when none did; leaves alone what
-        the run never touched. Safe to repeat. Raises RolloutFailed when the old revision does not come up.
+        Goes back to the revision that ran before the run; removes the Deployment when there was none; leaves alone what
+        the run never touched. Safe to repeat. Raises RolloutFailed when the old revision does not come up, unless no
+        pod of it was available before the run either.
         """
         found = self.find(name)
         if found is None:
             return "nothing was deployed"
-        if _annotation(found, RUN) != run_id:
-            return f"left alone: this run did not change it, version {_version(found)} stays"
-        if not _annotation(found, BEFORE):
+        if annotation(found, RUN) != run_id:
+            return f"left alone: this run did not change it, version {version(found)} stays"
+        if not annotation(found, BEFORE):
             self._remove(name)
             return "removed: no earlier revision ran"
-        before = Before(**json.loads(_annotation(found, BEFORE)))
+        before = Before(**json.loads(annotation(found, BEFORE)))
         sets = [each for each in self._replica_sets(found) if each["metadata"]["labels"].get(HASH) == before.hash]
         if not sets:
             raise RolloutFailed(
@@ -127,13 +117,29 @@ class Cluster:
         template["metadata"]["labels"].pop(HASH)
         deadline = found["spec"]["progressDeadlineSeconds"]
         # The same field manager as the deploy: what only the new version had set is taken away again.
-        same = {"run_id": run_id, "before": _annotation(found, BEFORE)}
+        same = {"run_id": run_id, "before": annotation(found, BEFORE)}
         manifest = _manifest(name, template, before.replicas, deadline, **same)
-        running = self._wait(self._apply(manifest))
-        serving = self._serving(running)
+        applied = self._apply(manifest)
+        if not before.served:
+            return self._back_to_what_did_not_serve(applied, before)
+        running = self._wait(applied)
+        serving = history.serving(running, self._replica_sets(running))
         if serving is None or serving.hash != before.hash:
             raise RolloutFailed(f"went back to {before.version}, but {serving} serves")
         return f"back to revision {before.revision} ({before.version}), {before.replicas} pods ready"
+
+    def _back_to_what_did_not_serve(self, applied: Document, before: Before) -> str:
+        """Wait for it all the same, and make sure that it is the current revision; what its pods say is no failure."""
+        said = f"back to revision {before.revision} ({before.version}), no pod of which was available before either"
+        try:
+            running = self._wait(applied)
+        except RolloutFailed as error:
+            said += f": {error}"
+            running = self.find(applied["metadata"]["name"]) or applied
+        newest = history.current(running, self._replica_sets(running))
+        if newest is None or newest["metadata"]["labels"][HASH] != before.hash:
+            raise RolloutFailed(f"{before.version} was applied again, but is not the current revision; {said}")
+        return said
 
     def find(self, name: str) -> Document | None:
         """The Deployment, or None."""
@@ -197,7 +203,7 @@ class Cluster:
         """One line: the reason, how far it got, what still serves, what the new pods say."""
         spec, status = deployment["spec"], deployment.get("status", {})
         sets = self._replica_sets(deployment)
-        current = next((each for each in sets if _revision(each) == _revision(deployment)), None)
+        current = history.current(deployment, sets)
         ready = current["status"].get("readyReplicas", 0) if current else 0
         parts = [f"{reason} ({spec['progressDeadlineSeconds']} s): {ready} of {spec['replicas']} new pods ready"]
         failure = condition(deployment, "ReplicaFailure")
@@ -208,20 +214,19 @@ class Cluster:
                 self._pods(spec["selector"]["matchLabels"] | {HASH: current["metadata"]["labels"][HASH]})
             )
         older = [each for each in sets if each is not current and each["status"].get("availableReplicas")]
-        served = [f"{_version(each)} with {each['status']['availableReplicas']} pods" for each in older]
+        served = [f"{version(each)} with {each['status']['availableReplicas']} pods" for each in older]
         parts.append(f"still serving: {', '.join(served) or 'nothing'}")
         if status.get("replicas", 0) == 0:
             parts.append("no pod exists")
         return "; ".join(parts)
 
-    def _serving(self, deployment: Document) -> Before | None:
-        """The revision with the most available pods; None when no pod is available."""
-        available = [each for each in self._replica_sets(deployment) if each["status"].get("availableReplicas")]
-        if not available:
-            return None
-        best = max(available, key=lambda each: (each["status"]["availableReplicas"], _revision(each)))
-        replicas = deployment["spec"]["replicas"]
-        return Before(best["metadata"]["labels"][HASH], _revision(best), _version(best), replicas)
+    def _noted(self, deployment: Document) -> str:
+        """What runs now, as the annotation that a rollback reads."""
+        before = history.before(deployment, self._replica_sets(deployment))
+        if before is None:
+            name = deployment["metadata"]["name"]
+            raise RolloutFailed(f"the Deployment {name} has no ReplicaSet yet, so there is no way back to it")
+        return json.dumps(vars(before))
 
     def _replica_sets(self, deployment: Document) -> list[Document]:
         answer = self._apps.list_namespaced_replica_set(
@@ -258,12 +263,14 @@ class Cluster:
 
 def _manifest(name: str, template: Document, replicas: int, deadline: int, *, run_id: str, before: str) -> Document:
     """The whole of what we own in the Deployment."""
+    labels = template["metadata"]["labels"]
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": {
             "name": name,
-            "labels": {key: template["metadata"]["labels"][key] for key in (NAME, VERSION)},
+            # A revision that somebody else applied may lack one.
+            "labels": {key: labels[key] for key in (NAME, VERSION) if key in labels},
             "annotations": {RUN: run_id, BEFORE: before},
         },
         "spec": {
@@ -295,15 +302,3 @@ def _json(answer: Any) -> Document:
 
 def _selector(labels: dict[str, str]) -> str:
     return ",".join(f"{key}={value}" for key, value in labels.items())
-
-
-def _annotation(document: Document, name: str) -> str:
-    return str(document["metadata"].get("annotations", {}).get(name, ""))
-
-
-def _revision(document: Document) -> int:
-    return int(_annotation(document, REVISION) or 0)
-
-
-def _version(document: Document) -> str:
-    return str(document["metadata"].get("labels", {}).get(VERSION, "unknown"))

@@ -13,7 +13,7 @@ from typing import Any
 
 
 class IncompleteTransfer(Exception):
-    """A body was cut on its way, or is not the object that was listed: worth another try."""
+    """A body was cut on its way, which another try may heal; or it is not the object that was listed."""
 
 
 @contextmanager
@@ -27,7 +27,8 @@ def download(s3: Any, bucket: str, key: str, target: Path, *, expected_size: int
     """Fetch an object into the file `target`; returns it.
 
     Raises IncompleteTransfer when it does not have `expected_size` bytes (the size in the listing): the body was cut,
-    or the object has been replaced since. Raises what boto3 raises when the object or the service is away.
+    or the object has been replaced since. The first heals by another try, the second by a new listing only. Raises what
+    boto3 raises when the object or the service is away.
     """
     s3.download_file(bucket, key, str(target))
     size = target.stat().st_size

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ def read_settings(project: Path) -> AstroSettings:
     for entry in _entries(path, root, "connections", "conn_id"):
         found.connections.append(_connection(path, entry))
     for entry in _entries(path, root, "variables", "variable_name"):
-        value = entry.get("variable_value")
+        value = _plain(entry.get("variable_value"))
         found.variables[str(entry["variable_name"])] = (
             value if isinstance(value, str) else "" if value is None else json.dumps(value)
         )
@@ -87,7 +88,7 @@ def _connection(path: Path, entry: dict[str, Any]) -> Connection:
         return userconnections.from_uri(conn_id, str(entry["conn_uri"]), str(path))
     if not entry.get("conn_type"):
         raise UsageError(f"{path}: connection '{conn_id}' has neither conn_type nor conn_uri")
-    fields = {"conn_type": str(entry["conn_type"]), "extra": entry.get("conn_extra") or {}}
+    fields = {"conn_type": str(entry["conn_type"]), "extra": _plain(entry.get("conn_extra")) or {}}
     for name in ("host", "schema", "login", "password"):
         if entry.get(f"conn_{name}") is not None:
             fields[name] = str(entry[f"conn_{name}"])
@@ -104,8 +105,17 @@ def _pool(path: Path, entry: dict[str, Any]) -> Pool:
     return Pool(name, slots, str(entry.get("pool_description") or ""))
 
 
+def _plain(value: Any) -> Any:
+    """A value as JSON can say it: what YAML takes for a date without quotes was meant as text."""
+    if isinstance(value, dict):
+        return {str(key) if isinstance(key, date) else key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return value if value is None or isinstance(value, (str, int, float)) else str(value)
+
+
 def _number(path: Path, what: str, value: Any) -> int:
     try:
         return int(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise UsageError(f"{path}: {what} is {value!r}, not a number") from None

@@ -7,7 +7,6 @@ may differ between the check and the task.
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -18,6 +17,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import yaml
 
+from airbed.addresses import hosts_of_urls, is_loopback, places, places_below, shown
 from airbed.errors import UsageError
 from airbed.topology import DATABASES, REGIONS, S3_CONN_ID
 
@@ -32,15 +32,11 @@ _HOST_DECIDES = re.compile(
 )
 # Types whose hook goes to a vendor whatever the host says.
 _VENDORS = re.compile(
-    r"(google|gcp|gcs|azure|wasb|adls|adx|snowflake|slack|salesforce|dbt_cloud|yandex|openai|alibaba|oss)"
+    r"(google|gcp|gcs|azure|wasb|adls|adx|snowflake|slack|salesforce|dbt_cloud|yandex|openai|alibaba|oss|pagerduty"
+    r"|(s3|emr)$)"
 )
-# Schemes whose "host" is a bucket or a file: the connection's type decides where they are.
-_PATH_SCHEMES = frozenset({"s3", "s3a", "s3n", "file", "fs", "sqlite", "duckdb"})
-_AUTHORITY = re.compile(r"([A-Za-z][\w+.-]*)://([^/?#\s\"'<>]*)")
-_NAMES_A_PLACE = re.compile(
-    r"(^|[._-])(host|hosts|hostname|hostaddr|server|servers|endpoint|url|uri|address|addr|dsn|broker|brokers|proxy|proxies)$"
-)
-_IN_CONNECT_STRING = re.compile(r"(?i)\b(?:server|host|hostname|hostaddr|data source|address|addr)\s*=\s*([^;,\s()=]+)")
+# Spark in the task's own process.
+_SPARK_HERE = re.compile(r"local(-cluster)?(\[[\d*, ]+\])?")
 _AWS_ELSEWHERE = ("role_arn", "assume_role_method", "profile_name", "aws_account_id")
 
 
@@ -143,7 +139,7 @@ def leads_off(connection: Connection) -> str | None:
     """
     for key, host in _places(connection):
         if not is_loopback(host):
-            return f"{key} is {_shown(host)}"
+            return f"{key} is {shown(host)}"
     if connection.conn_type == "aws":
         return _aws_leads_off(connection.extra)
     if connection.conn_type == "kubernetes":
@@ -151,7 +147,8 @@ def leads_off(connection: Connection) -> str | None:
     if _VENDORS.match(connection.conn_type):
         return f"type {connection.conn_type} is a service in the internet"
     if _HOST_DECIDES.fullmatch(connection.conn_type) or not connection.conn_type or connection.fields.get("host"):
-        return None
+        by_command = connection.extra.get("host_proxy_cmd")  # of ssh and sftp
+        return "extra.host_proxy_cmd is a command, and airbed cannot see where it leads" if by_command else None
     return f"type {connection.conn_type} names no host, and goes wherever its provider goes"
 
 
@@ -159,9 +156,18 @@ def _aws_leads_off(extra: Mapping[str, Any]) -> str | None:
     elsewhere = [key for key in _AWS_ELSEWHERE if extra.get(key)]
     if elsewhere:
         return f"extra.{elsewhere[0]} asks AWS for credentials"
-    if extra.get("endpoint_url"):
-        return None
-    return "extra.endpoint_url is missing, so it is AWS itself"
+    if _is_blank(extra.get("endpoint_url")):
+        return "extra.endpoint_url is missing, so it is AWS itself"
+    # Airflow takes a service's own endpoint when there is one, null too.
+    of_services = extra.get("service_config")
+    for name, config in of_services.items() if isinstance(of_services, Mapping) else ():
+        if isinstance(config, Mapping) and "endpoint_url" in config and _is_blank(config["endpoint_url"]):
+            return f"extra.service_config.{name}.endpoint_url is empty, so it is AWS itself"
+    return None
+
+
+def _is_blank(value: Any) -> bool:
+    return not str(value or "").strip()
 
 
 def _kubernetes_leads_off(extra: Mapping[str, Any]) -> str | None:
@@ -173,7 +179,7 @@ def _kubernetes_leads_off(extra: Mapping[str, Any]) -> str | None:
         where = f"extra.kube_config_path {values['kube_config_path']}"
         try:
             config = Path(str(values["kube_config_path"])).expanduser().read_text()
-        except OSError:
+        except (OSError, ValueError, RuntimeError):  # no such file, no text or no path, no such user
             return f"{where} cannot be read to see where it leads"
     else:
         return None
@@ -183,80 +189,14 @@ def _kubernetes_leads_off(extra: Mapping[str, Any]) -> str | None:
     except (yaml.YAMLError, KeyError, TypeError):
         return f"{where} is no kubeconfig that airbed can read"
     off = [server for server in servers if not all(is_loopback(host) for host in hosts_of_urls(server))]
-    return f"{where} leads to {_shown(next(hosts_of_urls(off[0]), '?'))}" if off else None
+    return f"{where} leads to {shown(next(hosts_of_urls(off[0]), '?'))}" if off else None
 
 
 def _places(connection: Connection) -> Iterator[tuple[str, str]]:
     """Every (field, host) that a connection names."""
     for key in ("host", "schema", "login"):
-        yield from _hosts(key, connection.fields.get(key), names_a_place=key == "host")
-    yield from _hosts_below("extra", connection.extra)
-
-
-def _hosts_below(key: str, value: Any) -> Iterator[tuple[str, str]]:
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield from _hosts_below(f"{key}.{name}", inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _hosts_below(key, inner)
-    else:
-        yield from _hosts(key, value, names_a_place=bool(_NAMES_A_PLACE.search(key.lower())))
-
-
-def _hosts(key: str, value: Any, *, names_a_place: bool) -> Iterator[tuple[str, str]]:
-    if not isinstance(value, str) or not value.strip():
-        return
-    if "://" in value:
-        yield from ((key, host) for host in hosts_of_urls(value))
-        return
-    if value.lstrip().startswith(("{", "[{")):
-        try:
-            yield from _hosts_below(key, json.loads(value))
-        except ValueError:
-            pass
-        else:
-            return
-    in_string = _IN_CONNECT_STRING.findall(value)
-    for found in in_string or (value.split(",") if names_a_place else []):
-        if host := _without_port(found):
-            yield key, host
-
-
-def hosts_of_urls(text: str) -> Iterator[str]:
-    """The hosts of all URLs in a text; a list such as mongodb://a,b/ gives each. Bucket and file URLs give none."""
-    for scheme, authority in _AUTHORITY.findall(text):
-        if scheme.lower().rpartition("+")[0] in _PATH_SCHEMES or scheme.lower() in _PATH_SCHEMES:
+        value = connection.fields.get(key)
+        if (key, connection.conn_type) == ("host", "spark") and _SPARK_HERE.fullmatch(str(value)):
             continue
-        for each in authority.rpartition("@")[2].split(","):
-            if host := _without_port(each):
-                yield host
-
-
-def _without_port(text: str) -> str:
-    """`host`, `host:port`, `[::1]:port`, `tcp:host,port`; empty for a path such as a Unix socket's folder."""
-    text = text.strip().strip("\"'")
-    if text.startswith("/"):
-        return ""
-    text = text.partition("/")[0]
-    if text.startswith("["):
-        return text[1:].partition("]")[0]
-    return text if text.count(":") > 1 else text.partition(":")[0]
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine by its name or number alone."""
-    name = host.lower().rstrip(".").strip("[]")
-    if name in ("localhost", "localhost.localdomain", "ip6-localhost") or name.endswith(".localhost"):
-        return True
-    try:
-        address = ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return bool((mapped or address).is_loopback)
-
-
-def _shown(host: str) -> str:
-    """A host for a message: no more than a host may have in it, in case a file has a secret in the wrong place."""
-    return re.sub(r"[^\w.:-]", "?", host)[:80]
+        yield from places(key, value, is_place=key == "host")
+    yield from places_below("extra", connection.extra)

@@ -29,7 +29,11 @@ _NEVER = re.compile(
     r"|(?i:(PATH|HOME|TMPDIR|TMP|TEMP|LANG|TZ|USER|LOGNAME|SHELL|IFS|ENV|BASH_ENV|VIRTUAL_ENV|AIRFLOW))$"
     r"|(?i:.*_PROXY)$"
 )
-_PLACE = re.compile(r"(?i)(^|_)(HOST|HOSTS|HOSTNAME|SERVER|SERVERS|ENDPOINT|URL|URI|DSN|ADDRESS|BROKERS?)$")
+# Names whose whole value is a host, and names whose value is one if it looks like one (SPARK_MASTER=local[*] is none).
+_PLACE = re.compile(
+    r"(?i)((^|_)(SERVERS?|ENDPOINTS?|URLS?|URI|DSN|ADDR|ADDRESS|BROKERS?|BOOTSTRAP)|(?<!G)HOST(S|NAME)?)(_?\d+)?$"
+)
+_MAY_BE_A_PLACE = re.compile(r"(?i)(?<!G)HOST|ADDR|BOOTSTRAP|MASTER")
 _PRUNED = {"__pycache__", "node_modules", "venv", "site-packages"}
 
 
@@ -151,15 +155,14 @@ def read_env_file(path: Path) -> dict[str, str]:
 
 def _is_harmless(name: str, value: str, allow_external: Sequence[str]) -> bool:
     """Whether a variable that is neither a connection nor an Airflow variable may reach the tasks."""
-    from airbed.userconnections import hosts_of_urls, is_loopback
+    from airbed.addresses import hosts_by_their_looks, is_loopback, places
 
     if _NEVER.match(name):
         return False
     if name in allow_external:
         return True
-    hosts = list(hosts_of_urls(value))
-    if _PLACE.search(name) and "://" not in value:
-        hosts += [each.partition(":")[0] for each in value.split(",") if each and not each.startswith("/")]
+    hosts = [host for _, host in places(name, value, is_place=bool(_PLACE.search(name)))]
+    hosts += hosts_by_their_looks(value, without_port=bool(_MAY_BE_A_PLACE.search(name)))
     return all(is_loopback(host) for host in hosts)
 
 

@@ -63,6 +63,7 @@ ROWS = [
     (["run", "x", "--conf", "{no"], 2, ["--conf is not JSON", "column 2", "write an object"]),
     (["run", "x", "--conf", "[1]"], 2, ["JSON list, not an object"]),
     (["run", "x", "--day", "2026-02-30"], 2, ["'2026-02-30' is not a day", "YYYY-MM-DD"]),
+    (["run", "x", "--day", "9999-12-31"], 2, ["'9999-12-31' is no day that a run can have"]),
     (["run", "x", "--logical-date", "tomorrow"], 2, ["'tomorrow' is not a date and time"]),
     (["backfill", "x", "--from", "2026-01-01", "--to", "soon"], 2, ["'soon' is not a day"]),
     (["run", "x", "--name", "nobody"], 3, ["no bed named 'nobody'", "airbed up --name nobody"]),

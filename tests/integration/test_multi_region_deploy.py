@@ -11,7 +11,7 @@ from kubernetes.client import ApiException, AppsV1Api, CoreV1Api
 from airbed.kubernetes import regions, stages
 from airbed.runs.execute import finish_run
 from airbed.substrates.registry import EMBEDDED
-from mapping.rollout import Cluster, Release
+from mapping.rollout import Cluster, Release, RolloutFailed
 
 pytestmark = pytest.mark.kubernetes
 
@@ -160,6 +160,20 @@ def test_a_first_deployment_past_its_deadline_is_removed(bed: Any, run_dag: Any)
     with pytest.raises(ApiException) as missing:
         deployment(bed, "prod-usw2")
     assert missing.value.status == 404
+
+
+def test_a_deployment_that_did_not_serve_before_is_there_again(bed: Any, run_dag: Any) -> None:
+    fault(bed, "never-pulls", "prod-euw1")
+    earlier = Release("web", OLD, "1.2.3", "s3://artifacts/v1.2.3", 3, DEADLINE)
+    with pytest.raises(RolloutFailed, match="0 of 3 new pods ready"):
+        Cluster(bed.kubernetes("prod-euw1"), "prod-euw1").deploy(earlier, "earlier")
+    result = run_dag(DAG, conf=conf(progress_deadline_seconds=DEADLINE))
+    assert (result.state, result.task("deploy_region").indexes("hard")) == ("failed", [2])
+    verdict = result.single("post_deploy_check").error
+    assert "eu-west-1 back to revision 1 (1.2.3), no pod of which was available before either" in verdict
+    there = deployment(bed, "prod-euw1")
+    assert (there.spec.template.spec.containers[0].image, there.spec.replicas) == (OLD, 3)
+    assert everywhere(bed) == all_of(NEW) | {"prod-euw1": {}}
 
 
 def test_a_retry_continues_the_rollout(bed: Any, run_dag: Any, old_version: None) -> None:

@@ -9,6 +9,7 @@ import pytest
 import typer
 
 from airbed import cli
+from airbed.cache import KINDS
 
 
 @pytest.fixture
@@ -21,6 +22,27 @@ def test_every_command_of_the_table_is_there_with_its_help(group):
         command = group.get_command(None, name)
         assert command is not None, name
         assert command.get_short_help_str()
+
+
+def leaves(command, *names):
+    """Every command that does something, with the words that lead to it."""
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from leaves(inner, *names, name)
+    if not hasattr(command, "commands"):
+        yield " ".join(names), command
+
+
+def test_every_command_has_an_example_in_its_help(group):
+    for name in cli.COMMANDS:
+        group.get_command(None, name)
+    found = dict(leaves(group))
+    assert {"incident list", "cache rm", "snapshot save"} <= set(found)
+    assert [name for name, command in found.items() if "Example" not in (command.help or "")] == []
+
+
+def test_the_help_of_cache_rm_names_every_kind(group):
+    (kind,) = [each for each in group.get_command(None, "cache").commands["rm"].params if each.name == "kind"]
+    assert all(name in kind.help for name in KINDS)
 
 
 def test_no_command_is_missing_from_the_table(group):

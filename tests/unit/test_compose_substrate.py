@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,17 @@ def test_the_files_hold_what_the_compose_file_asks_for(bed: Bed) -> None:
         assert "AIRFLOW__API__PORT" not in environment
     for path in (project.env_file(bed.files), project.override_file(bed.files)):
         assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_connection_that_was_allowed_goes_before_the_bed_s_own(bed: Bed, tmp_path: Path) -> None:
+    mine = "postgres://me@127.0.0.1:7/mine"
+    file = tmp_path / "extra.env"
+    file.write_text(f"AIRFLOW_CONN_WAREHOUSE={mine}\nAIRFLOW_VAR_EMAIL_HASH_KEY=mine\nAIRFLOW__CORE__PARALLELISM=1\n")
+    spec = replace(bed.spec, env_file=str(file), allow_external=["warehouse"])
+    found = project.Project(None, bed.settings, bed.files, spec, bed.endpoints).airflow_environment()  # type: ignore[arg-type]
+    assert found["AIRFLOW_CONN_WAREHOUSE"] == mine
+    assert found["AIRFLOW_VAR_EMAIL_HASH_KEY"] == "mine"
+    assert found.get("AIRFLOW__CORE__PARALLELISM") != "1"
 
 
 @pytest.mark.parametrize("value", ["it's", 'two "words"', "a$b", "#x", "back\\slash"])

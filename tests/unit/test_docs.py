@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import re
 import shlex
 from pathlib import Path
@@ -24,6 +26,16 @@ def test_the_table_of_kinds_is_that_of_the_registry() -> None:
         + [f"| `{name}` | {kind.summary} |" for name, kind in registry.kinds().items() if kind.by_hand]
     )
     assert expected in page, f"put this table into docs/faults.md:\n{expected}"
+
+
+def test_an_argument_that_a_page_asks_for_is_one_of_the_task() -> None:
+    page = (ROOT / "docs" / "task-rules.md").read_text()
+    found = re.findall(r'dag_id="(\w+)", task_id="(\w+)",\s*where=\{"op_kwargs\.(\w+)', page)
+    assert found
+    for dag_id, task_id, argument in found:
+        dag = getattr(importlib.import_module(dag_id), dag_id)()
+        function = dag.get_task(task_id).python_callable
+        assert argument in inspect.signature(function).parameters, (dag_id, task_id, argument)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)

@@ -1,52 +1,13 @@
-"""outcomes() against every way an instance can end. The fake answers as Airflow 3.3.2's execution API does."""
+"""outcomes() against every way an instance can end."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
+from fake_ti import RETURN, FakeTI
 
-from mapping.outcomes import NO_RECORD, Kind, outcomes
-
-RETURN = "return_value"
-
-
-class FakeTI:
-    """The two calls that outcomes() makes, over a table of instances; counts requests as the API server would."""
-
-    dag_id, run_id = "d", "r"
-
-    def __init__(self, task_id: str, states: dict[int | None, str | None]) -> None:
-        self.task_id = task_id
-        self.states = states
-        self.xcoms: dict[str, dict[int, Any]] = {RETURN: {}, "outcome": {}}
-        self.requests = 0
-
-    def get_task_states(self, dag_id: str, task_ids: list[str], run_ids: list[str]) -> dict[str, dict[str, Any]]:
-        assert (dag_id, task_ids, run_ids) == ("d", [self.task_id], ["r"])
-        self.requests += 1
-        named = {self.task_id if i is None else f"{self.task_id}_{i}": state for i, state in self.states.items()}
-        return {"r": named} if named else {}
-
-    def xcom_pull(self, task_ids: list[str], key: str = RETURN, map_indexes: list[int] | None = None) -> list[Any]:
-        assert task_ids == [self.task_id]
-        values = self.xcoms[key]
-        if map_indexes is None:
-            self.requests += 1
-            return [values[i] for i in sorted(values)] or [None]
-        self.requests += len(map_indexes)
-        return [values.get(i) for i in map_indexes]
-
-    def ended(self, index: int, status: str, value: Any = None, *, tries: int = 1, error: str | None = None) -> None:
-        self.xcoms["outcome"][index] = {
-            "map_index": index,
-            "try": tries,
-            "status": status,
-            "error": error,
-            "none": value is None,
-        }
-        if value is not None:
-            self.xcoms[RETURN][index] = value
+from mapping.outcomes import NO_RECORD, NO_RESULT, Kind, outcomes, without_result_lost
 
 
 def kinds(found: list[Any]) -> list[str]:
@@ -138,6 +99,17 @@ def test_success_set_by_hand_after_a_failure_has_no_value() -> None:
     ti.ended(1, "success", "one")
     found = outcomes(ti, "t", 2)
     assert [(str(o.kind), o.value, o.error) for o in found] == [("success", None, None), ("success", "one", None)]
+
+
+def test_a_success_without_a_result_is_lost_where_results_are_needed() -> None:
+    ti = FakeTI("t", {0: "success", 1: "success", 2: "failed", 3: "success"})
+    ti.ended(0, "success", "zero")
+    ti.ended(1, "failed", error="ValueError: boom")
+    ti.ended(2, "failed", error="ValueError: boom")
+    ti.ended(3, "success", 0)
+    found = without_result_lost(outcomes(ti, "t", 4))
+    assert kinds(found) == ["success", "lost", "hard", "success"]
+    assert (found[1].error, found[1].tries, found[1].state) == (NO_RESULT, 1, "success")
 
 
 @pytest.mark.parametrize("expected", [[], 0, None])

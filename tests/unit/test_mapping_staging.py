@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,36 @@ def test_a_bad_file_is_unreadable(tmp_path: Path, damage: str) -> None:
         pq.write_table(pa.table({"order_id": [1]}), source)
     with pytest.raises(daily.Unreadable):
         daily.clean(source, tmp_path / "out", processed_at=STAMP)
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        pa.ArrowMemoryError("malloc of size 64 failed"),
+        pa.ArrowException("Unknown error: Failed to launch worker thread: Resource temporarily unavailable"),
+        pa.ArrowCancelled("Operation cancelled"),
+        MemoryError(),
+        OSError(errno.EMFILE, "Too many open files"),
+        OSError(errno.EIO, "Input/output error"),
+    ],
+    ids=repr,
+)
+def test_trouble_of_the_machine_is_not_the_file_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: Exception
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise trouble
+
+    source = orders(tmp_path / "in", [1])
+    monkeypatch.setattr(pq, "ParquetFile", fail)
+    with pytest.raises(type(trouble)) as raised:
+        daily.clean(source, tmp_path / "out", processed_at=STAMP)
+    assert raised.value is trouble
+
+
+def test_pyarrow_s_errors_of_the_machine_carry_its_number(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        daily.clean(tmp_path / "nowhere", tmp_path / "out", processed_at=STAMP)
 
 
 def test_segment_data_is_deterministic_and_of_the_asked_length() -> None:

@@ -54,6 +54,11 @@ def test_an_option_of_another_pattern_is_refused() -> None:
     assert str(refused.value) == "the data of parallel_shard_processor has no option 'files': it takes rows, missing"
 
 
+def test_a_negative_seed_is_refused_before_anything_is_written() -> None:
+    with pytest.raises(UsageError, match="seed -1 is out of range: give 0 or more"):
+        seed_pattern(NoClients(), "s3", DAY, seed=-1)
+
+
 def test_an_unknown_shard_is_refused_before_anything_is_written() -> None:
     with pytest.raises(UsageError, match="missing shard 3 is out of range: give 0 to 2"):
         seed_pattern(NoClients(), "shards", DAY, missing=(3,))

@@ -25,6 +25,18 @@ def test_what_is_no_day_is_one_line(text):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("day", ["9999-12-31", date.max])
+def test_the_last_day_of_the_calendar_has_no_interval(day):
+    with pytest.raises(UsageError, match="'9999-12-31' is no day that a run can have: it has no next day"):
+        parse_day(day)
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:00:00-10:00"])
+def test_a_moment_off_the_calendar_in_utc_is_one_line(text):
+    with pytest.raises(UsageError, match="is not a date and time"):
+        parse_moment(text)
+
+
 def test_a_moment_without_zone_is_utc():
     assert parse_moment("2026-01-05") == datetime(2026, 1, 5, tzinfo=UTC)
     assert parse_moment("2026-01-05T06:00:00+06:00").tzinfo == timezone(timedelta(hours=6))

@@ -36,6 +36,16 @@ STAYS = [
     {"conn_type": "postgres", "host": "/var/run/postgresql"},
     {"conn_type": "something_new", "host": "localhost"},
     {"uri": "redis://:secret@localhost:6379/0"},
+    {"conn_type": "spark", "host": "local"},
+    {"conn_type": "spark", "host": "local[*, 3]"},
+    "spark://local%5B%2A%5D",
+    {"conn_type": "generic", "extra": {"dsn": "postgresql:///db?host=/var/run/postgresql"}},
+    {"conn_type": "odbc", "extra": {"connect": "Driver=x;Server=tcp:localhost,1433"}},
+    {
+        "conn_type": "aws",
+        "extra": {"endpoint_url": "http://127.0.0.1:9000", "service_config": {"s3": {"bucket_name": "b"}}},
+    },
+    {"conn_type": "ssh", "host": "localhost", "extra": {"host_proxy_cmd": ""}},
 ]
 LEADS_OFF = [
     ("postgres://u:hunter2@db.prod.example.com:5432/db", "host is db.prod.example.com"),
@@ -87,6 +97,35 @@ LEADS_OFF = [
     ({"conn_type": "postgres", "host": "0.0.0.0"}, "host is 0.0.0.0"),
     ({"conn_type": "postgres", "host": "localhost.prod.example.com"}, "host is localhost.prod"),
     ({"conn_type": "ssh", "host": "bastion"}, "host is bastion"),
+    ({"conn_type": "generic", "extra": {"dsn": "postgresql:///db?host=db.prod"}}, "extra.dsn is db.prod"),
+    ({"conn_type": "generic", "extra": {"dsn": "postgresql:///db?a=b&hostaddr=%3A%3A1,10.0.0.5"}}, "dsn is 10.0.0.5"),
+    ({"conn_type": "aws", "extra": {"endpoint_url": " "}}, "endpoint_url is missing"),
+    (
+        {
+            "conn_type": "aws",
+            "extra": {"endpoint_url": "http://127.0.0.1:1", "service_config": {"s3": {"endpoint_url": None}}},
+        },
+        "extra.service_config.s3.endpoint_url is empty, so it is AWS itself",
+    ),
+    (
+        {
+            "conn_type": "aws",
+            "extra": {"endpoint_url": "http://127.0.0.1:1", "service_config": {"sqs": {"endpoint_url": " "}}},
+        },
+        "extra.service_config.sqs.endpoint_url is empty, so it is AWS itself",
+    ),
+    ({"conn_type": "s3", "host": "localhost"}, "type s3 is a service"),
+    ({"conn_type": "emr", "host": "localhost"}, "type emr is a service"),
+    ({"conn_type": "pagerduty", "host": "localhost"}, "type pagerduty is a service"),
+    ({"conn_type": "pagerduty_events", "host": "localhost"}, "type pagerduty_events is a service"),
+    (
+        {"conn_type": "ssh", "host": "localhost", "extra": {"host_proxy_cmd": "ssh -W %h:%p bastion"}},
+        "extra.host_proxy_cmd is a command",
+    ),
+    ({"conn_type": "sftp", "host": "localhost", "extra": {"host_proxy_cmd": "nc bastion 22"}}, "is a command"),
+    ({"conn_type": "spark", "host": "yarn"}, "host is yarn"),
+    ({"conn_type": "spark", "host": "local.prod"}, "host is local.prod"),
+    ({"conn_type": "postgres", "host": "local"}, "host is local"),
 ]
 
 
@@ -101,6 +140,13 @@ def test_a_connection_to_elsewhere_leads_off_and_no_secret_is_told(value, reason
     assert said is not None
     assert reason in said
     assert "hunter2" not in said
+
+
+@pytest.mark.parametrize("path", ["config", "no\0path", "~no-such-user-here/config"])
+def test_a_kubeconfig_that_is_no_text_or_no_path_cannot_be_read(tmp_path, path):
+    (tmp_path / "config").write_bytes(b"\xff\xfe\x00")
+    at = str(tmp_path / path) if path == "config" else path
+    assert "cannot be read to see where it leads" in why({"conn_type": "kubernetes", "extra": {"kube_config_path": at}})
 
 
 @pytest.mark.parametrize(

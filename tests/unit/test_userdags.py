@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from airbed import userdags
@@ -63,6 +65,72 @@ def test_what_would_change_the_bed_or_lead_off_it_is_left_out_by_name(tmp_path):
     assert found.environment == {"LOCAL_URL": "http://localhost:1", "A": "b"}
     assert "AWS_PROFILE" in userdags.notices(Request("x", env_file=path))[0]
     assert "API_URL" in userdags.read(None, path, ["API_URL"]).environment
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "DBHOST=db.prod",
+        "DB_HOST_1=db",
+        "PROD_HOST_NAME=db.prod",
+        "DB_ADDR=db:5432",
+        "REDIS_ADDR=10.1.1.1:6379",
+        "KAFKA_BOOTSTRAP=localhost:9092,k1.prod:9092",
+        "SPARK_MASTER=spark.prod:7077",
+        "CACHE=redis:6379",
+        "CACHE=10.1.1.1:6379",
+        "DB_CONN=Server=tcp:prod.database.windows.net,1433;Database=x",
+        "PROD_DB=host=db.prod user=x",
+        "JDBC=jdbc:oracle:thin:@prod:1521:x",
+        "DB=me:hunter2@db.prod:5432/x",
+        "DB=me:hunter2@tcp(db.prod:3306)/x",
+        "DB=postgresql:///x?host=db.prod",
+        "DB=postgresql:///x?user=me&hostaddr=127.0.0.1,10.1.1.1",
+        "DB=jdbc:sqlserver://;serverName=db.prod;databaseName=x",
+        'CONN={"host": "db.prod"}',
+        'CONN=[{"url": "https://api.example.com"}]',
+    ],
+)
+def test_an_address_off_this_machine_is_left_out_however_it_is_written(tmp_path, line):
+    name = line.partition("=")[0]
+    path = env(tmp_path, f"{name}='{line.partition('=')[2]}'")
+    assert userdags.read(None, path, []).left_out == [name]
+    assert userdags.read(None, path, [name]).left_out == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "VERSION=1.2.3",
+        "TAG=1.2.3.4",
+        "FILE=data.parquet",
+        "MODULE=a.b.c",
+        "ENTRY=pkg.mod:main",
+        "IMAGE=postgres:16",
+        "AT=12:30",
+        "RANGE=1:10000",
+        "GHOST=on",
+        "MASTER_KEY=abcdef",
+        "HOST_COUNT=3",
+        "SERVER_PORT=8080",
+        "SERVER_MODULE=a.b.c",
+        "SPARK_MASTER=local[*]",
+        "DB_ADDR=localhost:5432",
+        "LISTEN_ADDR=:8080",
+        "DB_HOST=/var/run/postgresql",
+        "DB=postgresql:///x?host=/var/run/postgresql",
+        "DB=jdbc:oracle:thin:@localhost:1521:x",
+        "DB_CONN=Server=tcp:localhost,1433;Database=x",
+        "MAIL=me@example.com",
+        'BROKERS=["localhost:9092", "127.0.0.1:9093"]',
+        'LIMITS={"a": 1}',
+        "ITEMS=[1, 2]",
+        "NOTE=the host, see there",
+    ],
+)
+def test_what_is_no_address_or_of_this_machine_is_passed_on(tmp_path, line):
+    name, _, value = line.partition("=")
+    assert userdags.read(None, env(tmp_path, f"{name}='{value}'"), []).environment == {name: value}
 
 
 def test_a_connection_off_the_bed_is_refused_by_name_unless_allowed(tmp_path):
@@ -152,9 +220,31 @@ airflow:
     assert [(pool.name, pool.slots, pool.description) for pool in found.pools] == [("narrow", 2, "two at once")]
 
 
+def test_dates_of_a_settings_file_are_text(project):
+    (project / "airflow_settings.yaml").write_text(
+        """
+airflow:
+  connections:
+    - conn_id: api
+      conn_type: http
+      conn_host: localhost
+      conn_extra: {since: 2026-01-01, 2026-01-02: {at: [2026-01-03]}}
+  variables:
+    - {variable_name: first_day, variable_value: 2026-01-01}
+    - {variable_name: days, variable_value: [2026-01-01, {2026-01-02: 1}]}
+"""
+    )
+    found = userdags.read(str(project), None, []).environment
+    assert found["AIRFLOW_VAR_FIRST_DAY"] == "2026-01-01"
+    assert json.loads(found["AIRFLOW_VAR_DAYS"]) == ["2026-01-01", {"2026-01-02": 1}]
+    extra = json.loads(found["AIRFLOW_CONN_API"])["extra"]
+    assert extra == {"since": "2026-01-01", "2026-01-02": {"at": ["2026-01-03"]}}
+
+
 @pytest.mark.parametrize(
     ("text", "match"),
     [
+        ("airflow: {pools: [{pool_name: p, pool_slot: .inf}]}", "pool_slot of pool 'p' is inf, not a number"),
         ("airflow: [", "is not YAML at line"),
         ("connections: []", "no mapping 'airflow'"),
         ("airflow: {connections: {conn_id: x}}", "airflow.connections is not a list"),

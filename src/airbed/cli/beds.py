@@ -44,7 +44,7 @@ def stop(
     if json:
         emit_json({"bed": bed.name, "processes": ended})
     else:
-        output.print(f"bed '{bed.name}' is stopped: {ended} processes ended, data kept in {bed.folder}")
+        output.print(f"bed '{bed.name}' is stopped: {ended} processes ended, data kept in {bed.folder}", markup=False)
 
 
 def reset(name: NameOption = None, json: JsonOption = False) -> None:
@@ -102,6 +102,7 @@ def down(
             f"bed '{each.name}' is gone ({each.seconds:.1f} s): {each.processes} processes ended and none left,"
             f" {each.ports} ports free, {each.folder} deleted",
             soft_wrap=True,
+            markup=False,
         )
     if kept:
         raise Unavailable("; ".join(kept))
@@ -134,7 +135,9 @@ def list_beds(json: JsonOption = False) -> None:
         return
     for row in rows:
         output.print(
-            f"{row['name']:<20} {row['on']:<9} {row['state']:<9} {row['created']}  {row['dags']}", soft_wrap=True
+            f"{row['name']:<20} {row['on']:<9} {row['state']:<9} {row['created']}  {row['dags']}",
+            soft_wrap=True,
+            markup=False,
         )
     if not rows:
         console.print("there is no bed; start one with: airbed up")

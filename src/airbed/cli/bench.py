@@ -94,7 +94,7 @@ def bench(
         _print(found)
         if earlier is not None:
             _print_changes(earlier, document)
-        output.print("written: " + ", ".join(str(each) for each in written), soft_wrap=True)
+        output.print("written: " + ", ".join(str(each) for each in written), soft_wrap=True, markup=False)
     if found.missing:
         raise typer.Exit(3)
 
@@ -145,7 +145,7 @@ def _print(found: Results) -> None:
     if found.timeline:
         output.print(f"the start waited for: {' > '.join(critical_path(found.timeline))}")
     for stop in found.stops:
-        output.print(f"{stop.subject} stopped at {stop.name}: {stop.reason}", soft_wrap=True)
+        output.print(f"{stop.subject} stopped at {stop.name}: {stop.reason}", soft_wrap=True, markup=False)
     for line in found.missing:
         output.print(f"not measured: {escape(line)}", soft_wrap=True)
     machine = found.machine
@@ -166,17 +166,18 @@ def _compared(earlier: dict[str, Any] | None, document: dict[str, Any]) -> dict[
 
 
 def _print_changes(earlier: dict[str, Any], document: dict[str, Any]) -> None:
+    from rich.markup import escape
     from rich.table import Table
 
     from airbed.bench.compare import changes, differences
     from airbed.bench.table import change_rows
 
     table = Table("compared with", pad_edge=False, box=None, header_style="bold")
-    for heading in (str(earlier["began"]), "now", "now / then"):
+    for heading in (escape(str(earlier["began"])), "now", "now / then"):
         table.add_column(heading, justify="right")
     for row in change_rows(changes(earlier, document)):
         table.add_row(*row)
     output.print()
     output.print(table)
     for line in differences(earlier, document):
-        output.print(f"not the same: {line}", soft_wrap=True)
+        output.print(f"not the same: {line}", soft_wrap=True, markup=False)

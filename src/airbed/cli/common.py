@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 if TYPE_CHECKING:
     from airbed.bed import Bed
@@ -54,11 +55,15 @@ def emit_json(value: Any) -> None:
     sys.stdout.write("\n")
 
 
-def progress_lines() -> Callable[[str], None]:
-    """A progress callback: one plain line each on standard error, with the seconds since the start."""
+def progress_lines(*, markup: bool = False) -> Callable[[str], None]:
+    """A progress callback: one plain line each on standard error, with the seconds since the start.
+
+    `markup`: the lines are rich's markup, and not to be printed as they are.
+    """
     start = time.monotonic()
 
     def say(line: str) -> None:
-        console.print(f"[dim]{time.monotonic() - start:6.1f} s[/dim]  {line}", soft_wrap=True)
+        text = line if markup else escape(line)
+        console.print(f"[dim]{time.monotonic() - start:6.1f} s[/dim]  {text}", soft_wrap=True)
 
     return say

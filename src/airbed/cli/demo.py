@@ -33,8 +33,8 @@ def demo(name: NameOption = None, on: OnOption = None, json: JsonOption = False)
     from airbed.settings import load_settings
     from airbed.substrates.registry import asked_for
 
-    progress = progress_lines()
-    bed, rows = play(load_settings(), bed_name(name), asked_for(on), progress, lambda row: progress(_line(row)))
+    progress, marked = progress_lines(), progress_lines(markup=True)
+    bed, rows = play(load_settings(), bed_name(name), asked_for(on), progress, lambda row: marked(_line(row)))
     if json:
         login = bed.endpoints.airflow
         emit_json(
@@ -61,6 +61,8 @@ def _line(row: Row) -> str:
 
 def _print_table(bed: Bed, rows: list[Row]) -> None:
     """One row a scenario; on a narrow terminal what was injected stands above the numbers."""
+    from rich.markup import escape
+
     dag = max(len(row.dag_id) for row in rows) + 2
     injected = max(len(row.injected) for row in rows) + 2
     wide = output.width >= dag + injected + len(HEAD)
@@ -79,7 +81,7 @@ def _print_table(bed: Bed, rows: list[Row]) -> None:
             output.print(numbers)
     for row in rows:
         if not row.ok:
-            console.print(f"[red]{row.dag_id}, {row.scenario}:[/red] {row.why}", soft_wrap=True)
+            console.print(f"[red]{row.dag_id}, {row.scenario}:[/red] {escape(row.why)}", soft_wrap=True)
     login = bed.endpoints.airflow
     option = "" if bed.name == "bed" else f" --name {bed.name}"
     output.print(

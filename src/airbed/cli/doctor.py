@@ -75,7 +75,7 @@ def list_cache(json: JsonOption = False) -> None:
     if json:
         emit_json({"folder": settings.cache, "kinds": [vars(each) for each in found]})
         return
-    output.print(f"{settings.cache}", soft_wrap=True)
+    output.print(str(settings.cache), soft_wrap=True, markup=False)
     for each in found:
         output.print(f"{each.name:<11} {each.bytes / 1e6:>9.1f} MB  {each.entries:>3}  {each.what}", soft_wrap=True)
 
@@ -83,7 +83,8 @@ def list_cache(json: JsonOption = False) -> None:
 @cache.command("rm")
 def remove_cache(
     kind: Annotated[
-        str | None, typer.Argument(help="templates, kubernetes, overlays or postgres (default: all).")
+        str | None,
+        typer.Argument(help="templates, kubernetes, toxiproxy, overlays, postgres, engine or images (default: all)."),
     ] = None,
     json: JsonOption = False,
 ) -> None:
@@ -105,5 +106,7 @@ def remove_cache(
     else:
         total = sum(each.bytes for each in gone)
         output.print(
-            f"deleted {', '.join(each.name for each in gone)} of {settings.cache}: {total / 1e6:.1f} MB", soft_wrap=True
+            f"deleted {', '.join(each.name for each in gone)} of {settings.cache}: {total / 1e6:.1f} MB",
+            soft_wrap=True,
+            markup=False,
         )

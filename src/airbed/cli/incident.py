@@ -33,7 +33,14 @@ def register(root: typer.Typer) -> None:
 
 @app.command("list")
 def list_incidents(folder: FolderOption = None, json: JsonOption = False) -> None:
-    """Every incident with its cases and what is seen of it."""
+    """Every incident with its cases and what is seen of it.
+
+    [bold]Examples[/bold]
+
+      airbed incident list
+
+      airbed incident list --in tests/incidents --json
+    """
     from airbed.incidents.library import files_in, own_folder
 
     scenarios = [_load(file) for file in files_in(folder or own_folder()).values()]
@@ -42,8 +49,8 @@ def list_incidents(folder: FolderOption = None, json: JsonOption = False) -> Non
         return
     width = max(len(each.name) for each in scenarios)
     for each in scenarios:
-        output.print(f"[bold]{each.name:<{width}}[/bold]  {', '.join(each.cases)}", soft_wrap=True)
-        output.print(f"{'':<{width}}  [dim]{' '.join(each.symptom.split())}[/dim]", soft_wrap=True)
+        output.print(f"[bold]{each.name:<{width}}[/bold]  {_escaped(', '.join(each.cases))}", soft_wrap=True)
+        output.print(f"{'':<{width}}  [dim]{_escaped(' '.join(each.symptom.split()))}[/dim]", soft_wrap=True)
 
 
 @app.command()
@@ -52,7 +59,14 @@ def show(
     folder: FolderOption = None,
     json: JsonOption = False,
 ) -> None:
-    """One incident: symptom, cause, fix, and for each case its runs and faults."""
+    """One incident: symptom, cause, fix, and for each case its runs and faults.
+
+    [bold]Examples[/bold]
+
+      airbed incident show shard-dies-while-two-read
+
+      airbed incident show tests/incidents/ours.yaml
+    """
     from airbed.incidents.library import find
 
     file = find(name, folder)
@@ -60,12 +74,12 @@ def show(
     if json:
         emit_json({"file": str(file), **scenario.model_dump(mode="json", by_alias=True, exclude_unset=True)})
         return
-    output.print(f"[bold]{scenario.name}[/bold]  {file}", soft_wrap=True)
+    output.print(f"[bold]{scenario.name}[/bold]  {_escaped(str(file))}", soft_wrap=True)
     for what in ("symptom", "cause", "fix"):
         if text := " ".join(getattr(scenario, what).split()):
-            output.print(f"[bold]{what:<8}[/bold] {text}", soft_wrap=True, markup=True)
+            output.print(f"[bold]{what:<8}[/bold] {_escaped(text)}", soft_wrap=True)
     if scenario.sources:
-        output.print(f"[bold]sources [/bold] {', '.join(scenario.sources)}", soft_wrap=True)
+        output.print(f"[bold]sources [/bold] {_escaped(', '.join(scenario.sources))}", soft_wrap=True)
     for case_name, case in scenario.cases.items():
         output.print(f"\n[bold]{case_name}[/bold]")
         for run in case.all_runs:

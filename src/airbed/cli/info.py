@@ -193,6 +193,8 @@ def psql(
 ) -> None:
     """Open psql on a database as superuser; further arguments go to psql.
 
+    PG* variables of your shell are not used.
+
     [bold]Examples[/bold]
 
       airbed psql warehouse
@@ -207,7 +209,8 @@ def psql(
         raise UsageError(f"there is no database '{service}'; there are: {', '.join(bed.endpoints.databases)}")
     program = str(postgres.binaries(bed.settings) / "psql")
     variables = {
-        **os.environ,
+        # The caller's PGSERVICE or PGHOSTADDR would lead to a database of theirs.
+        **{key: value for key, value in os.environ.items() if not key.startswith("PG")},
         "PGHOST": endpoint.direct.host,
         "PGPORT": str(endpoint.direct.port),
         "PGUSER": endpoint.admin_user,

@@ -24,7 +24,7 @@ def seed(
     missing: Annotated[
         list[int] | None, typer.Option(help="A shard that gets no partition for the day: 0, 1 or 2 (shards).")
     ] = None,
-    number: Annotated[int, typer.Option("--seed", help="The same number gives the same data.")] = 1,
+    number: Annotated[int, typer.Option("--seed", min=0, help="The same number gives the same data.")] = 1,
     name: NameOption = None,
     json: JsonOption = False,
 ) -> None:

@@ -135,4 +135,8 @@ def remove_snapshots(
         emit_json([vars(each) for each in gone])
         return
     for each in gone:
-        output.print(f"snapshot '{each.name}' is deleted: {each.bytes / 1e6:.1f} MB in {each.folder}", soft_wrap=True)
+        output.print(
+            f"snapshot '{each.name}' is deleted: {each.bytes / 1e6:.1f} MB in {each.folder}",
+            soft_wrap=True,
+            markup=False,
+        )

@@ -13,6 +13,7 @@ from typing import Any, LiteralString, TypeVar
 import psycopg
 from psycopg.rows import class_row, scalar_row
 
+from airbed.clients.postgres import open_session
 from airbed.clients.rows import (
     Attempt,
     BackfillDay,
@@ -221,8 +222,8 @@ class Metadata:
 
     def _fetch_once(self, shape: Any, query: LiteralString, values: Sequence[Any] | dict[str, Any]) -> list[Any]:
         if self._connection is None:
-            self._connection = psycopg.connect(
-                self._url, autocommit=True, connect_timeout=5, options="-c timezone=UTC", application_name="airbed"
+            self._connection = open_session(
+                self._url, connect_timeout=5, options="-c timezone=UTC", application_name="airbed"
             )
         with self._connection.cursor(row_factory=shape) as cursor:
             return list(cursor.execute(query, values).fetchall())

@@ -1,8 +1,10 @@
-"""Superuser's connections to the databases of a bed."""
+"""Connections to the databases of a bed; nothing of the caller's Postgres settings is read."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+
+from airbed.clients.environment import without_the_callers
 
 if TYPE_CHECKING:
     import psycopg
@@ -10,19 +12,24 @@ if TYPE_CHECKING:
     from airbed.endpoints import PostgresEndpoint
 
 
+def open_session(url: str = "", **options: Any) -> psycopg.Connection[Any]:
+    """`psycopg.connect`, autocommit; raises psycopg's own errors."""
+    import psycopg
+
+    with without_the_callers():
+        return psycopg.connect(url, autocommit=True, **options)
+
+
 def connect(
     endpoint: PostgresEndpoint, database: str | None = None, password: str | None = None
 ) -> psycopg.Connection[Any]:
     """Log in as superuser, autocommit; `database` is the endpoint's unless given."""
-    import psycopg
-
-    return psycopg.connect(
+    return open_session(
         host=endpoint.direct.host,
         port=endpoint.direct.port,
         user=endpoint.admin_user,
         password=password or endpoint.admin_password,
         dbname=database or endpoint.database,
-        autocommit=True,
         connect_timeout=5,
     )
 

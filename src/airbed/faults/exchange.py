@@ -93,10 +93,10 @@ def _timed(work: Callable[[], None], patience: float) -> Exchange:
 
 
 def _database(bed: Bed, service: str, up: int, down: int, patience: float) -> None:
-    import psycopg
+    from airbed.clients.postgres import open_session
 
     url = bed.endpoints.databases[service].url(task=True)
-    with psycopg.connect(url, connect_timeout=max(2, int(patience)), autocommit=True) as connection:
+    with open_session(url, connect_timeout=max(2, int(patience))) as connection:
         connection.execute("SELECT length(%s), repeat('x', %s)", ["x" * up, down]).fetchone()
 
 

@@ -100,11 +100,9 @@ def ask(bed: Bed, service: str, query: str, values: Sequence[Any] = ()) -> list[
 
 def login(bed: Bed, service: str, name: str = "airbed") -> psycopg.Connection[Any]:
     """A session (autocommit) of the role that tasks use; raises psycopg's own error."""
-    import psycopg
+    from airbed.clients.postgres import open_session
 
-    return psycopg.connect(
-        bed.endpoints.databases[service].url(), autocommit=True, connect_timeout=5, application_name=name
-    )
+    return open_session(bed.endpoints.databases[service].url(), connect_timeout=5, application_name=name)
 
 
 def is_refused_for_lack_of_slots(error: Exception) -> bool:

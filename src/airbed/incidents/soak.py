@@ -25,6 +25,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
+from rich.markup import escape
+
 from airbed.bed import Bed
 from airbed.cli.common import console, output, progress_lines
 from airbed.errors import AirbedError
@@ -94,7 +96,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return _run(options)
     except AirbedError as error:
-        console.print(f"[red]error:[/red] {error}", soft_wrap=True)
+        console.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
         return error.exit_code
 
 

@@ -34,24 +34,27 @@ def day_interval(day: date | str) -> tuple[datetime, datetime]:
 
 
 def parse_day(day: date | str) -> date:
-    """A day from `2026-01-05`; UsageError otherwise."""
-    if isinstance(day, datetime):
-        return day.date()
-    if isinstance(day, date):
-        return day
-    try:
-        return date.fromisoformat(day)
-    except ValueError:
-        raise UsageError(f"'{day}' is not a day: write it as YYYY-MM-DD, such as 2026-01-05") from None
+    """A day from `2026-01-05`; UsageError otherwise, and for the calendar's last day, whose interval would not end."""
+    if isinstance(day, str):
+        try:
+            day = date.fromisoformat(day)
+        except ValueError:
+            raise UsageError(f"'{day}' is not a day: write it as YYYY-MM-DD, such as 2026-01-05") from None
+    found = day.date() if isinstance(day, datetime) else day
+    if found == date.max:
+        raise UsageError(f"'{found}' is no day that a run can have: it has no next day; choose an earlier one")
+    return found
 
 
 def parse_moment(text: datetime | str) -> datetime:
     """A moment with its time zone (UTC when it names none) from ISO 8601; UsageError otherwise."""
     try:
         moment = datetime.fromisoformat(text) if isinstance(text, str) else text
-    except ValueError:
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        moment.astimezone(UTC)  # a zone may push it off the calendar
+    except (ValueError, OverflowError):
         raise UsageError(f"'{text}' is not a date and time: write it as 2026-01-05T00:00:00+00:00") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return moment
 
 
 def parse_conf(text: str) -> dict[str, Any]:

@@ -99,6 +99,8 @@ def seed_pattern(clients: Clients, name: str, day: date | str, *, seed: int = DE
     day, or a value out of range.
     """
     pattern = find_pattern(name)
+    if seed < 0:
+        raise UsageError(f"seed {seed} is out of range: give 0 or more")
     unknown = sorted(set(options) - set(pattern.options))
     if unknown:
         takes = ", ".join(pattern.options) or "only day and seed"

@@ -178,7 +178,8 @@ class Project:
         base = imagebase.base_of(self._engine, self._settings)
         project = overlay.python_path(self._settings, self._spec, lambda line: None, base)
         found["PYTHONPATH"] = os.pathsep.join([*_PYTHON_PATH, *project])
-        return {**userdags.of_bed(self._spec).environment, **found}
+        # Of what the bed sets, the user's files have only what they were allowed to have instead.
+        return {**found, **userdags.of_bed(self._spec).environment}
 
     def _folders(self) -> list[str]:
         """What Airflow's containers see of this machine besides AIRFLOW_HOME, at the same paths, and may not change."""

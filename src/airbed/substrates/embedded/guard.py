@@ -28,7 +28,7 @@ def main() -> None:
     processes.sweep(mark, service)
     more = os.environ.pop(MORE, None)
     if more:
-        # What the bed sets is the stronger one, but for connections that the user was allowed to have instead.
+        # Of what the bed sets, the user's files have only what they were allowed to have instead.
         os.environ.update(json.loads(Path(more).read_text()))
     user, command = sys.argv[1], sys.argv[2:]
     if user != "-":
