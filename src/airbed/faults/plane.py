@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from airbed.errors import AirbedError, Unavailable, UsageError
 from airbed.faults import registry
 from airbed.faults.ledger import BY_HAND, Entry, Ledger
-from airbed.faults.model import Fault
+from airbed.faults.model import Fault, meet
 from airbed.substrates.capabilities import ensure_can
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class FaultPlane:
         """Bring a fault into force; returns its entry, whose `id` is for `undo`.
 
         `confirm` waits until a real client would meet it. When applying or confirming fails, the fault is undone before
-        the error is raised.
+        the error is raised. UsageError when another fault has the same target.
         """
         ensure_can(self._bed.spec.substrate, fault.kind)
         fault.check(self._bed)
@@ -62,9 +62,22 @@ class FaultPlane:
         return entry
 
     def _entry(self, fault: Fault, key: str) -> Entry:
+        self._ensure_target_is_free(fault)
         plan = fault.plan(self._bed, f"airbed-{key}")
         parameters = fault.model_dump(mode="json", exclude_defaults=True)
         return Entry(key, fault.kind, parameters, plan, self._owner, os.getpid())
+
+    def _ensure_target_is_free(self, fault: Fault) -> None:
+        target = fault.target()
+        if target is None:
+            return
+        for each in self._ledger.entries():
+            if meet(target, _fault_of(each).target()):
+                raise UsageError(
+                    f"{fault.kind}: {' '.join(part or '*' for part in target)} of bed '{self._bed.name}' is changed"
+                    f" already by fault {each.id} ({each.kind} {each.describe()}); put that back first:"
+                    f" airbed fault clear {each.id} --name {self._bed.name}"
+                )
 
     def fired(self, entry: Entry) -> int | None:
         """How often a fault has hit something so far; None when that cannot be counted."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from airbed.errors import Unavailable, UsageError
-from airbed.faults.model import Fault, Level, Plan
+from airbed.faults.model import Fault, Level, Plan, Target
 from airbed.faults.postgres import ask
 
 if TYPE_CHECKING:
@@ -36,6 +36,10 @@ class DagFileChanged(Fault):
 
     file: str = Field(description="name of the file in the bed's own DAG folder", min_length=1)
     by: str = Field(description="path of the new version on this machine", min_length=1)
+
+    def target(self) -> Target:
+        """The file."""
+        return "DAG file", self.file
 
     def check(self, bed: Bed) -> None:
         """Refuse a file that the bed does not have, or a new version that is not there."""
