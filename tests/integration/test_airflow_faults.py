@@ -114,6 +114,28 @@ def test_the_clock_of_those_who_wait_already(bed: Any, faults: Any, run_dag: Any
     assert faults.undo(first) == 1
 
 
+def test_clocks_that_are_taken_back_oldest_first(bed: Any, faults: Any, run_dag: Any, dag_file: Path) -> None:
+    def delays() -> set[Any]:
+        with bed.database("metadata") as admin:
+            return {
+                row[0]
+                for row in admin.execute(
+                    "SELECT retry_delay_override FROM task_instance WHERE run_id = %s AND state = 'up_for_retry'", [run]
+                )
+            }
+
+    first = faults.inject("airflow.retry-clock", seconds=3600, dag_id="faults_versions")
+    second = faults.inject("airflow.retry-clock", seconds=1800, task_id="work")
+    running, results, run = started(bed, run_dag)
+    eventually(lambda: delays() == {1800.0}, 60)
+    faults.undo(first)
+    assert delays() == {1800.0}
+    faults.undo(second)
+    assert delays() <= {None}
+    running.join(60)
+    assert results[0].state == "success"
+
+
 def test_another_version_of_a_dag_file(bed: Any, faults: Any, run_dag: Any, dag_file: Path, tmp_path: Path) -> None:
     new = tmp_path / "new.py"
     new.write_text(VERSION.format(version="new"))

@@ -211,6 +211,11 @@ def test_a_killed_statement(bed: Any, faults: Any, mode: str, error: type[Except
     assert nothing_is_left(bed, "shard-0")
 
 
+def test_an_expression_that_the_server_does_not_take_is_refused(bed: Any, faults: Any) -> None:
+    with pytest.raises(UsageError, match="no regular expression of Postgres: invalid embedded option"):
+        faults.inject("postgres.statement-killed", service="warehouse", statement="(?P<a>x)")
+
+
 def test_a_quick_statement_is_killed_too(bed: Any, faults: Any, rows: None) -> None:
     entry = faults.inject("postgres.statement-killed", service="warehouse", statement="^insert", table=TABLE)
     with closing(task(bed)) as session:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airbed.errors import UsageError
+from airbed.faults.plane import FaultPlane
+from airbed.faults.platform.scenario_given import ScenarioGiven
 
 if TYPE_CHECKING:
     from airbed.bed import Bed
@@ -103,6 +105,40 @@ def test_a_scenario_brings_a_dag_of_its_own(bed: Bed, run_dag: Any) -> None:
     finally:
         file.unlink()
     _until(lambda: "scenario_extra" not in bed.airflow.dag_ids())
+
+
+def test_what_a_scenario_lends_of_the_users_is_given_back(bed: Bed, tmp_path: Path) -> None:
+    own = bed.files.scenario_dags / "scenario_extra.py"
+    own.write_text("# mine\n")
+    bed.airflow.set_variable("lent_token", "mine")
+    before = _row(bed)
+    (tmp_path / own.name).write_text(DAG)
+    given = ScenarioGiven(
+        scenario="lent/case", variables={"lent_token": "s", "added": "s"}, dags=[f"{tmp_path / own.name}"]
+    )
+    try:
+        with FaultPlane(bed, "lent/case").injected(given):
+            assert _variables(bed) == {"lent_token", "added"}
+            assert "scenario_extra" in bed.metadata.dag_ids()
+        assert _variables(bed) == {"lent_token"}
+        assert own.read_text() == "# mine\n"
+        assert _row(bed) == before
+    finally:
+        own.unlink()
+        for name in _variables(bed):
+            bed.airflow.delete_variable(name)
+
+
+def _variables(bed: Bed) -> set[str]:
+    with bed.database("metadata") as admin:
+        return {str(name) for (name,) in admin.execute("SELECT key FROM variable WHERE key IN ('lent_token', 'added')")}
+
+
+def _row(bed: Bed) -> Any:
+    with bed.database("metadata") as admin:
+        return admin.execute(
+            "SELECT key, val, description, is_encrypted FROM variable WHERE key = 'lent_token'"
+        ).fetchone()
 
 
 def _pids(bed: Bed) -> dict[str, int | None]:

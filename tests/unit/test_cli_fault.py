@@ -24,6 +24,8 @@ from airbed.faults.parameters import parameters, read_options
 from airbed.faults.plane import FaultPlane
 from airbed.faults.registry import example
 
+TASK = ["--dag-id", "d", "--task-id", "t"]
+
 
 @pytest.fixture
 def bed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bed:
@@ -97,10 +99,21 @@ def test_a_momentary_fault_leaves_nothing_to_clear(bed: Bed) -> None:
         (["--firm"], {"firm": True}),
         (["--firm", "false"], {"firm": False}),
         (["--share", "0.5", "--firm"], {"share": 0.5, "firm": True}),
+        (["--lines", "2026-01-05"], {"lines": ["2026-01-05"]}),
+        (["--lines", "[12:30, 1:2.5, 2026-01-05 10:00:00]"], {"lines": ["12:30", "1:2.5", "2026-01-05T10:00:00"]}),
     ],
 )
 def test_texts_become_values(options: list[str], value: dict[str, Any]) -> None:
     assert read_options(Mark, options) == value
+
+
+def test_a_day_in_a_rule_of_a_task_is_a_text() -> None:
+    from airbed.faults import registry
+
+    options = [*TASK, "--value", "2026-01-05", "--where", "{op_kwargs.day: 2026-01-05}"]
+    given = read_options(registry.kind("task.return"), options)
+    assert (given["value"], given["where"]) == ("2026-01-05", {"op_kwargs.day": "2026-01-05"})
+    assert registry.make("task.return", given).model_dump(mode="json", exclude_defaults=True) == given
 
 
 @pytest.mark.parametrize(
@@ -116,6 +129,9 @@ def test_texts_become_values(options: list[str], value: dict[str, Any]) -> None:
         (["file.mark", "--text", "x", "--mode", "up"], r"mode: Input should be 'on' or 'off'"),
         (["file.mark", "--text", "x", "--times", "0"], r"times: Input should be greater than 0"),
         (["file.mark", "--text", "x", "--times", "many"], r"times: Input should be a valid integer"),
+        (["task.return", *TASK, "--value", "NaN"], r"task\.return: value: nan is no JSON value: NaN and infinity"),
+        (["task.return", *TASK, "--value", "[1e400]"], r"value: \[inf\] is no JSON value"),
+        (["task.raise", *TASK, "--where", "{a.b: .inf}"], r"where\.a\.b: inf is no JSON value"),
     ],
 )
 def test_wrong_input_is_refused_and_nothing_is_injected(bed: Bed, arguments: list[str], message: str) -> None:

@@ -297,6 +297,35 @@ def test_latency_and_throttle_take_their_time(tmp_path: Path) -> None:
     run(tmp_path, talk)
 
 
+@pytest.mark.parametrize("rule", [{"action": "latency", "seconds": 5}, {"action": "throttle", "bytes_per_second": 1}])
+def test_a_request_that_is_under_way_goes_on_when_its_rule_is_removed(tmp_path: Path, rule: dict[str, Any]) -> None:
+    async def talk(bench: Bench) -> None:
+        rule_id = bench.rule(**rule)
+        asked = asyncio.create_task(bench.get("/bkt/raw/a"))
+        await asyncio.sleep(0.1)
+        begin = time.monotonic()
+        assert not asked.done()
+        bench.rules.remove(rule_id)
+        assert await asked == (200, BODY)
+        assert time.monotonic() - begin < 1
+
+    run(tmp_path, talk)
+
+
+def test_the_slowest_of_two_rules_sets_the_pace_as_long_as_it_is_there(tmp_path: Path) -> None:
+    async def talk(bench: Bench) -> None:
+        slow = bench.rule(action="throttle", bytes_per_second=1)
+        bench.rule(action="throttle", bytes_per_second=len(BODY) * 4)
+        asked = asyncio.create_task(bench.get("/bkt/raw/a"))
+        await asyncio.sleep(0.1)
+        begin = time.monotonic()
+        bench.rules.remove(slow)
+        assert await asked == (200, BODY)
+        assert 0.1 <= time.monotonic() - begin < 2
+
+    run(tmp_path, talk)
+
+
 def test_a_dead_store_resets_and_is_noted(tmp_path: Path) -> None:
     async def go() -> None:
         bench = Bench(tmp_path)

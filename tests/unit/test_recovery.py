@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,8 @@ from fault_bed import Mark, make_bed
 from airbed.bed import Bed
 from airbed.errors import Unavailable
 from airbed.faults.ledger import BY_HAND, Entry, Ledger
+from airbed.faults.model import Plan
+from airbed.faults.owner import lives, start_of
 from airbed.faults.plane import FaultPlane
 from airbed.faults.recovery import is_held, is_left_behind, recover, recover_what_can_be
 
@@ -92,3 +96,73 @@ def test_what_is_stuck_is_said_and_the_rest_taken_back(bed: Bed) -> None:
     (bed.folder / "firm").unlink()
     recover_what_can_be(bed, said.append)
     assert said[1:] == ["put back f1: file.mark text='x', firm=True"]
+
+
+def test_a_runner_that_ended_and_was_not_waited_for_is_dead(bed: Bed) -> None:
+    runner = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    entry = inject(bed, "scenario a")
+    entry.owner_start = start_of(runner.pid)
+    change(bed, entry, runner.pid)
+    assert is_held(entry)
+
+    runner.kill()
+    deadline = time.monotonic() + 10
+    while os.waitid(os.P_PID, runner.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        assert time.monotonic() < deadline
+    assert is_left_behind(entry)
+    runner.communicate()
+
+
+def test_another_process_of_the_same_number_is_not_the_runner(bed: Bed) -> None:
+    entry = inject(bed, "scenario a")
+    assert entry.owner_start == start_of(os.getpid())
+    boot, _, ticks = str(entry.owner_start).partition("/")
+    for start in (f"{boot}/{int(ticks) - 1}", f"another-boot/{ticks}"):
+        entry.owner_start = start
+        assert is_left_behind(entry)
+    # Entries of a ledger that has no starts.
+    entry.owner_start = None
+    assert is_held(entry)
+    assert not lives(2**22 + 1, None)
+
+
+def test_a_fault_that_is_taken_back_while_it_is_applied_is_not_in_force(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apply = Mark.apply
+
+    def overtaken(fault: Mark, bed: Bed, plan: Plan) -> None:
+        FaultPlane(bed).undo("f1")
+        apply(fault, bed, plan)
+
+    monkeypatch.setattr(Mark, "apply", overtaken)
+    with pytest.raises(
+        Unavailable, match=r"fault f1 \(file\.mark\) of bed 'bed' was taken back before it was in force"
+    ):
+        inject(bed)
+    assert ids(bed) == []
+    assert not (bed.folder / "airbed-f1").exists()
+
+
+def test_why_applying_failed_is_said_though_the_undo_fails_too(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(fault: Mark, bed: Bed, plan: Plan) -> None:
+        raise Unavailable("the disk is gone")
+
+    monkeypatch.setattr(Mark, "apply", broken)
+    (bed.folder / "firm").touch()
+    with pytest.raises(Unavailable, match=r"the disk is gone; then: fault f1 .* the file `firm` holds it"):
+        inject(bed, firm=True)
+    assert ids(bed) == ["f1"]
+
+
+def test_what_another_process_is_adding_is_left_to_it(bed: Bed) -> None:
+    adding = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    entry = inject(bed)
+    entry.owner_start = start_of(adding.pid)
+    change(bed, entry, adding.pid, "arming")
+    with pytest.raises(Unavailable, match=rf"being brought into force by process {adding.pid}: wait for it"):
+        FaultPlane(bed).undo("f1")
+    assert (bed.folder / "airbed-f1").exists()
+    adding.communicate(b"\n")
+    FaultPlane(bed).undo("f1")
+    assert ids(bed) == []

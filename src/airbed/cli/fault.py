@@ -192,8 +192,8 @@ def clear(
 
 def _say_what_is_held(held: list[Entry]) -> None:
     for each in held:
-        console.print(
-            f"{each.id} {each.kind} belongs to {each.owner}, which is running (process {each.owner_pid});"
-            " --all takes it too",
-            soft_wrap=True,
-        )
+        if each.state == "arming":
+            what = f"is being brought into force by process {each.owner_pid}; put it back when that is done"
+        else:
+            what = f"belongs to {each.owner}, which is running (process {each.owner_pid}); --all takes it too"
+        console.print(f"{each.id} {each.kind} {what}", soft_wrap=True)

@@ -104,11 +104,15 @@ class S3RuleBook:
 
     def claim(self, chosen: Chosen) -> bool:
         """Count one firing, just before it happens; False when the rule is gone or spent by now."""
-        if self._rules.get(chosen.rule_id) != chosen.rule or self._spent(chosen.rule_id):
+        if not self.holds(chosen) or self._spent(chosen.rule_id):
             return False
         self._fired[chosen.rule_id] += 1
         self._note(chosen.rule_id, None)
         return True
+
+    def holds(self, chosen: Chosen) -> bool:
+        """Whether the rule is still there."""
+        return self._rules.get(chosen.rule_id) == chosen.rule
 
     def _spent(self, rule_id: str) -> bool:
         times = self._rules[rule_id].times

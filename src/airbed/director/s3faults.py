@@ -14,26 +14,33 @@ from airbed.director.s3rules import S3Request
 Pieces = AsyncIterator[tuple[bytes, bool]]
 
 _SLICES_A_SECOND = 20
+_LOOK_SECONDS = 0.1  # how soon a request feels that its rule is gone
 _UNKNOWN_LENGTH = 1024
 
 
 class BodyFaults:
     """The faults of one request, gathered from its rules.
 
-    `seconds` of latency first; then `reset` or `error` instead of an answer; else what happens to the bodies.
+    `hold` for latency first; then `reset` or `error` instead of an answer; else what happens to the bodies.
     Afterwards `intact` tells whether the response's body was passed on whole and unchanged, `cut` that the connection
-    must end here.
+    must end here. Latency and the bodies' pace end with their rules: `in_force` tells whether one is still there.
     """
 
-    def __init__(self, request: S3Request, claim: Callable[[Chosen, int | None], bool]) -> None:
+    def __init__(
+        self,
+        request: S3Request,
+        claim: Callable[[Chosen, int | None], bool],
+        in_force: Callable[[Chosen], bool],
+    ) -> None:
         self._request = request
         self._claim = claim
-        self.seconds = 0.0
+        self._in_force = in_force
         self.reset = False
         self.error: tuple[int, str] | None = None
         self.cut = False
         self.intact = True
-        self._rate: int | None = None
+        self._late: list[Chosen] = []
+        self._throttles: list[Chosen] = []
         self._on_body: list[Chosen] = []
         self._wrong: set[int] = set()
         self._end: int | None = None
@@ -47,17 +54,24 @@ class BodyFaults:
             self._on_body.append(chosen)
         elif self._claim(chosen, None):
             if rule.action == "latency":
-                self.seconds += rule.seconds or 0
+                self._late.append(chosen)
             elif rule.action == "reset":
                 self.reset = True
             elif rule.action == "error":
                 self.error = (rule.status or 503, rule.code or "SlowDown")
             elif rule.bytes_per_second is not None:
-                self._rate = min(rule.bytes_per_second, self._rate or rule.bytes_per_second)
+                self._throttles.append(chosen)
+
+    async def hold(self) -> None:
+        """Wait as long as the rules say, one after the other, and while they are there."""
+        for chosen in self._late:
+            end = time.monotonic() + (chosen.rule.seconds or 0)
+            while (left := end - time.monotonic()) > 0 and self._in_force(chosen):
+                await asyncio.sleep(min(left, _LOOK_SECONDS))
 
     async def upload(self, pieces: Pieces) -> Pieces:
         """The request's body as it is to be passed on."""
-        async for piece in _paced(pieces, self._rate):
+        async for piece in self._paced(pieces):
             yield piece
 
     def respond(self, head: Head, length: int | None) -> bytes:
@@ -82,7 +96,7 @@ class BodyFaults:
     async def download(self, pieces: Pieces) -> Pieces:
         """The body of a response that `respond` has looked at, as it is to be passed on."""
         seen = 0
-        async for piece, content in _paced(pieces, self._rate):
+        async for piece, content in self._paced(pieces):
             if not content:
                 yield piece, content
                 continue
@@ -97,6 +111,31 @@ class BodyFaults:
                 return
             seen += len(piece)
             yield piece, content
+
+    async def _paced(self, pieces: Pieces) -> Pieces:
+        """The pieces at the slowest rule's bytes a second at most, in small slices."""
+        if not self._throttles:
+            async for whole in pieces:
+                yield whole
+            return
+        due = time.monotonic()
+        async for piece, content in pieces:
+            start = 0
+            while start < len(piece) and (rate := self._rate()) is not None:
+                part = piece[start : start + max(1, rate // _SLICES_A_SECOND)]
+                start += len(part)
+                due += len(part) / rate
+                while (left := due - time.monotonic()) > 0 and self._rate() == rate:
+                    await asyncio.sleep(min(left, _LOOK_SECONDS))
+                # Of a rule that is gone nothing is left to wait for.
+                due = min(due, time.monotonic())
+                yield part, content
+            if start < len(piece):
+                yield piece[start:], content
+
+    def _rate(self) -> int | None:
+        rates = [each.rule.bytes_per_second for each in self._throttles if self._in_force(each)]
+        return min((rate for rate in rates if rate is not None), default=None)
 
 
 def error_response(head: Head, status: int, code: str) -> bytes:
@@ -115,19 +154,3 @@ def error_response(head: Head, status: int, code: str) -> bytes:
         *(["Connection: close"] if "expect" in head.headers or head.closes else []),
     ]
     return "\r\n".join([*lines, "", ""]).encode("latin-1", "replace") + (b"" if head.first[0] == "HEAD" else xml)
-
-
-async def _paced(pieces: Pieces, rate: int | None) -> Pieces:
-    """The pieces at `rate` bytes a second at most, in small slices."""
-    if rate is None:
-        async for whole in pieces:
-            yield whole
-        return
-    step = max(1, rate // _SLICES_A_SECOND)
-    begin, sent = time.monotonic(), 0
-    async for piece, content in pieces:
-        for start in range(0, len(piece), step):
-            part = piece[start : start + step]
-            sent += len(part)
-            await asyncio.sleep(max(0.0, begin + sent / rate - time.monotonic()))
-            yield part, content

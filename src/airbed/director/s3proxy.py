@@ -70,8 +70,7 @@ class S3Proxy:
         request = S3Request.parse(head.first[0], head.first[1], head.headers) if self._watch.needed else None
         if request is not None:
             faults = self._watch.meet(request)
-            if faults.seconds:
-                await asyncio.sleep(faults.seconds)
+            await faults.hold()
             if faults.reset:
                 reset(writer)
                 return False

@@ -48,7 +48,7 @@ class S3Watch:
             self._note_fate(self._journal.add("s3-fired", **asdict(request), **about))
             return True
 
-        faults = BodyFaults(request, claim)
+        faults = BodyFaults(request, claim, self._rules.holds)
         for chosen in self._rules.hit(request):
             faults.add(chosen)
         return faults

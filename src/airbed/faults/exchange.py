@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import secrets
 import socket
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 # The most that a talk carries on purpose, in bytes: no service refuses it.
 LARGEST = 1_000_000
 BUCKET = "artifacts"
+DIRECTLY_WITHIN = 10.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ def talk(bed: Bed, service: str, *, up: int = 0, down: int = 0, patience: float 
 
     A database is logged in to, S3 is asked for a bucket (or an object of ours, deleted at once), Kubernetes for its
     version, Airflow's execution API for its health. A talk that has not ended after `patience` seconds counts as failed
-    with TimeoutError; its connection is left to end by itself.
+    with TimeoutError; its connection is left to end by itself. Raises Unavailable when S3 does not take our object
+    on the direct way.
     """
     up, down = min(up, LARGEST), min(down, LARGEST)
     if service in DATABASE_SERVICES:
@@ -105,15 +108,18 @@ def _s3(bed: Bed, up: int, down: int, patience: float) -> Exchange:
     from dataclasses import replace
 
     from airbed.clients.s3 import s3_client
+    from airbed.faults.objects import reaching
 
     endpoint = bed.endpoints.s3
     client = s3_client(replace(endpoint, direct=endpoint.task), attempts=1, read_timeout=patience)
     if not up and not down:
         return _timed(lambda: client.head_bucket(Bucket=BUCKET), patience)
+    direct = s3_client(endpoint, attempts=1, read_timeout=DIRECTLY_WITHIN)
     at = {"Bucket": BUCKET, "Key": f"airbed-{secrets.token_hex(6)}"}
     try:
         if down:
-            bed.s3.put_object(**at, Body=b"x" * down)
+            with reaching(bed):
+                direct.put_object(**at, Body=b"x" * down)
 
             def get() -> None:
                 client.get_object(**at)["Body"].read()
@@ -121,7 +127,9 @@ def _s3(bed: Bed, up: int, down: int, patience: float) -> Exchange:
             return _timed(get, patience)
         return _timed(lambda: client.put_object(**at, Body=b"x" * up), patience)
     finally:
-        bed.s3.delete_object(**at)
+        # How the talk went counts, not whether S3 is there for the cleaning up.
+        with contextlib.suppress(Unavailable), reaching(bed):
+            direct.delete_object(**at)
 
 
 def _http(bed: Bed, service: str, up: int, down: int, patience: float) -> None:

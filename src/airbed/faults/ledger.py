@@ -21,7 +21,8 @@ class Entry:
     """One injected fault. `plan` is what its undo needs.
 
     `state` is `arming` until it was applied, `active`, `undoing`, or `stuck` when its undo failed (`problem` says why).
-    `owner` is the scenario that injected it, or `by hand`; `owner_pid` the process that did.
+    `owner` is the scenario that injected it, or `by hand`; `owner_pid` the process that did, `owner_start` what tells
+    it from a later one of that number (None: not noted).
     """
 
     id: str
@@ -32,6 +33,7 @@ class Entry:
     owner_pid: int
     state: Literal["arming", "active", "undoing", "stuck"] = "arming"
     problem: str | None = None
+    owner_start: str | None = None
     since: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="milliseconds"))
 
     def describe(self) -> str:
@@ -69,13 +71,14 @@ class Ledger:
 
         return self._change(change)
 
-    def update(self, entry: Entry) -> None:
-        """Replace the entry of the same id."""
+    def update(self, entry: Entry) -> bool:
+        """Replace the entry of the same id; False when there is none (any more)."""
 
-        def change(book: Book) -> None:
+        def change(book: Book) -> bool:
             book.entries = [entry if each.id == entry.id else each for each in book.entries]
+            return entry in book.entries
 
-        self._change(change)
+        return self._change(change)
 
     def remove(self, entry_id: str) -> None:
         """Forget an entry; nothing happens when there is none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 Level = Literal["task", "protocol", "process", "platform"]
 Plan = dict[str, Any]
+Target = tuple[str | None, ...]
 
 
 class Fault(BaseModel, ABC):
@@ -33,6 +35,15 @@ class Fault(BaseModel, ABC):
     undo_order: ClassVar[int] = 50
     by_hand: ClassVar[bool] = True
     paths: ClassVar[tuple[str, ...]] = ()
+
+    def target(self) -> Target | None:
+        """What the fault changes and later puts back to what it was, such as `("pool", "db_etl")`.
+
+        A part that is None stands for every one, one with `*` or `?` for those that match. A second fault of the same
+        target is refused while one is injected: taken back in another order, they would leave the change for good.
+        None: such faults may lie on one another.
+        """
+        return None
 
     def check(self, bed: Bed) -> None:
         """Refuse what cannot be, before anything is changed.
@@ -70,3 +81,14 @@ class Fault(BaseModel, ABC):
         """The parameters that differ from their defaults: `key='raw/*', status=503`."""
         given = self.model_dump(exclude_defaults=True)
         return ", ".join(f"{name}={value!r}" for name, value in given.items())
+
+
+def meet(one: Target | None, other: Target | None) -> bool:
+    """Whether two targets have something in common."""
+    if one is None or other is None or len(one) != len(other):
+        return False
+    return all(_fits(mine, its) for mine, its in zip(one, other, strict=True))
+
+
+def _fits(one: str | None, other: str | None) -> bool:
+    return one is None or other is None or one == other or fnmatchcase(one, other) or fnmatchcase(other, one)

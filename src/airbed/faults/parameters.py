@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import yaml
 from pydantic_core import PydanticUndefined
 
+from airbed import plainyaml
 from airbed.errors import UsageError
 from airbed.faults.model import Fault
 from airbed.faults.registry import example
@@ -83,7 +84,10 @@ def read_options(kind: type[Fault], arguments: Sequence[str]) -> dict[str, Any]:
 
 
 def read_value(wanted: Any, text: str) -> Any:
-    """A text as the value of a field: as it is for texts and choices, else as JSON or YAML; lists also `1,2`."""
+    """A text as the value of a field: as it is for texts and choices, else as JSON or YAML; lists also `1,2`.
+
+    Days and times of day stay texts: `2026-01-05`, `12:30`.
+    """
     members = _members(wanted)
     plain = [each for each in members if each is str or get_origin(each) is Literal]
     if plain and len(plain) == len(members):
@@ -93,7 +97,7 @@ def read_value(wanted: Any, text: str) -> Any:
     if lists and not text.lstrip().startswith(("[", "{")) and ("," in text or len(members) == 1):
         text = f"[{text}]"
     # YAML is no superset of JSON in all: 1e-5, characters beyond the first 65536.
-    for read in (json.loads, yaml.safe_load):
+    for read in (json.loads, plainyaml.load):
         with contextlib.suppress(ValueError, yaml.YAMLError):
             return read(text)
     return text

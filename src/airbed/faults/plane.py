@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from airbed.errors import AirbedError, Unavailable, UsageError
 from airbed.faults import registry
 from airbed.faults.ledger import BY_HAND, Entry, Ledger
-from airbed.faults.model import Fault
+from airbed.faults.model import Fault, meet
+from airbed.faults.owner import lives, start_of
 from airbed.substrates.capabilities import ensure_can
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ class FaultPlane:
         """Bring a fault into force; returns its entry, whose `id` is for `undo`.
 
         `confirm` waits until a real client would meet it. When applying or confirming fails, the fault is undone before
-        the error is raised.
+        the error is raised. UsageError when another fault has the same target, Unavailable when somebody takes the
+        fault back meanwhile.
         """
         ensure_can(self._bed.spec.substrate, fault.kind)
         fault.check(self._bed)
@@ -52,19 +54,50 @@ class FaultPlane:
             if fault.momentary:
                 self._ledger.remove(entry.id)
                 return entry
-            if confirm:
+            if confirm and self._has(entry):
                 fault.confirm(self._bed, entry.plan)
-        except BaseException:
-            self.undo(entry.id)
+            entry.state = "active"
+            if not self._ledger.update(entry):
+                raise Unavailable(
+                    f"fault {entry.id} ({entry.kind}) of bed '{self._bed.name}' was taken back before it was in force"
+                )
+        except BaseException as error:
+            self._give_up(fault, entry, error)
             raise
-        entry.state = "active"
-        self._ledger.update(entry)
         return entry
 
+    def _has(self, entry: Entry) -> bool:
+        return any(each.id == entry.id for each in self._ledger.entries())
+
+    def _give_up(self, fault: Fault, entry: Entry, why: BaseException) -> None:
+        """Undo what did not come into force. Unavailable, with `why` before the rest, when that fails too."""
+        try:
+            if self._has(entry):
+                self.undo(entry.id)
+            else:
+                # Whoever took it back did so before all of it was there.
+                fault.undo(self._bed, entry.plan)
+        except Exception as error:
+            words = " ".join(str(why).split()) or type(why).__name__
+            raise Unavailable(f"{words}; then: {' '.join(str(error).split()) or type(error).__name__}") from why
+
     def _entry(self, fault: Fault, key: str) -> Entry:
+        self._ensure_target_is_free(fault)
         plan = fault.plan(self._bed, f"airbed-{key}")
         parameters = fault.model_dump(mode="json", exclude_defaults=True)
-        return Entry(key, fault.kind, parameters, plan, self._owner, os.getpid())
+        return Entry(key, fault.kind, parameters, plan, self._owner, os.getpid(), owner_start=start_of(os.getpid()))
+
+    def _ensure_target_is_free(self, fault: Fault) -> None:
+        target = fault.target()
+        if target is None:
+            return
+        for each in self._ledger.entries():
+            if meet(target, _fault_of(each).target()):
+                raise UsageError(
+                    f"{fault.kind}: {' '.join(part or '*' for part in target)} of bed '{self._bed.name}' is changed"
+                    f" already by fault {each.id} ({each.kind} {each.describe()}); put that back first:"
+                    f" airbed fault clear {each.id} --name {self._bed.name}"
+                )
 
     def fired(self, entry: Entry) -> int | None:
         """How often a fault has hit something so far; None when that cannot be counted."""
@@ -76,6 +109,12 @@ class FaultPlane:
         if entry is None:
             known = ", ".join(each.id for each in self._ledger.entries()) or "none"
             raise UsageError(f"bed '{self._bed.name}' has no fault '{entry_id}'; it has: {known}")
+        if entry.state == "arming" and entry.owner_pid != os.getpid() and lives(entry.owner_pid, entry.owner_start):
+            raise Unavailable(
+                f"fault {entry.id} ({entry.kind}) of bed '{self._bed.name}' is being brought into force by process"
+                f" {entry.owner_pid}: wait for it, or end that process, then: airbed fault clear {entry.id}"
+                f" --name {self._bed.name}"
+            )
         fault = _fault_of(entry)
         fired = _count(lambda: fault.fired(self._bed, entry.plan))
         entry.state = "undoing"
@@ -119,7 +158,7 @@ class FaultPlane:
         try:
             yield entry
         finally:
-            if any(each.id == entry.id for each in self._ledger.entries()):
+            if self._has(entry):
                 self.undo(entry.id)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from airbed.errors import AirbedError
 from airbed.faults.ledger import BY_HAND, Entry, Ledger
+from airbed.faults.owner import lives
 
 if TYPE_CHECKING:
     from airbed.bed import Bed
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 def is_held(entry: Entry) -> bool:
     """Whether a process that lives holds a fault, and will take it back or is about to finish adding it."""
-    return _lives(entry.owner_pid) and (entry.owner != BY_HAND or entry.state in ("arming", "undoing"))
+    return lives(entry.owner_pid, entry.owner_start) and (
+        entry.owner != BY_HAND or entry.state in ("arming", "undoing")
+    )
 
 
 def is_left_behind(entry: Entry) -> bool:
@@ -50,13 +52,3 @@ def recover_what_can_be(bed: Bed, say: Callable[[str], None]) -> None:
         return
     for each in undone:
         say(f"put back {each.entry.id}: {each.entry.kind} {each.entry.describe()}".rstrip())
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from airbed.clients.director_rules import Action
 from airbed.errors import UsageError
 from airbed.faults.model import Fault, Level, Plan
+from airbed.plainyaml import ensure_json
 
 if TYPE_CHECKING:
     from airbed.bed import Bed
 
 MapIndex = Annotated[int, Field(ge=-1)]
+Json = Annotated[Any, AfterValidator(ensure_json)]
 FromOne = Annotated[int, Field(ge=1)]
 
 
@@ -35,7 +37,7 @@ class ChosenInstances(Fault):
     try_number: FromOne | list[FromOne] | None = Field(
         default=None, description="the try, from 1; one or a list (default: every one)"
     )
-    where: dict[str, Any] | None = Field(
+    where: dict[str, Json] | None = Field(
         default=None, description="values of the rendered task by dotted path, such as {op_kwargs.item.id: 3}"
     )
     arrivals: FromOne | list[FromOne] | None = Field(

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Service = Literal["metadata", "shard-0", "shard-1", "shard-2", "warehouse", "s3", "kube-apiserver", "api-server"]
 CONFIRM_WITHIN = 15.0  # seconds
+# Seconds of a talk that prove a fault which makes clients wait, however long they would.
+PROOF_WITHIN = 2.0
 
 
 class TcpFault(Fault):

@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 from airbed.errors import UsageError
 from airbed.incidents.references import problems_of
 from airbed.incidents.schema import Scenario
+from airbed.plainyaml import PlainLoader
 
 Place = tuple[str | int, ...]
 
@@ -128,7 +129,7 @@ class Lines:
     def read(self, text: str) -> Any:
         """The content as plain values; BrokenScenario for what is no YAML, or has a key twice."""
         try:
-            loader = yaml.SafeLoader(text)
+            loader = PlainLoader(text)
             node = loader.get_single_node()
             if not isinstance(node, yaml.MappingNode):
                 raise BrokenScenario([f"{self._file}:1: a scenario is a mapping: name, symptom, run, faults, expect"])

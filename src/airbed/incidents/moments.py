@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from airbed.incidents.expectation import Part, exactly_one
+from airbed.plainyaml import ensure_json
 
 
 class Arrived(Part):
@@ -23,7 +24,7 @@ class Arrived(Part):
     of: int | None = Field(None, ge=1)
     hold: bool = True
     map_index: list[int] | None = None
-    items: dict[str, list[Any]] | None = None
+    items: dict[str, list[Annotated[Any, AfterValidator(ensure_json)]]] | None = None
     try_number: list[int] | None = None
     point: Literal["before", "after"] = "before"
     timeout: float = Field(60, gt=0, le=600)

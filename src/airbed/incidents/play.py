@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -239,7 +239,7 @@ class Play:
     def _undo_all(self) -> None:
         """Faults first, then the gates: nobody leaves a gate into a fault that is about to go."""
         problems = []
-        for each in reversed(self.played.faults.values()):
+        for each in youngest_first(self.played.faults.values()):
             if each.state == "started":
                 try:
                     self._over(each, "taken back")
@@ -257,3 +257,8 @@ class Play:
             self._journal.add("not undone", why=problem)
         if problems:
             raise Unavailable("; ".join(problems))
+
+
+def youngest_first(faults: Iterable[FaultState]) -> list[FaultState]:
+    """Faults in the reverse order of their injection, whatever their order in the scenario's file."""
+    return sorted(faults, key=lambda each: -int(each.entry.id[1:]) if each.entry is not None else 0)

@@ -1,4 +1,4 @@
-"""The steady state: every service works, nothing is injected, pools are what they were."""
+"""The steady state: every service works, nothing is injected, no rule, gate or toxic is left."""
 
 from __future__ import annotations
 

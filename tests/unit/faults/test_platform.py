@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any, get_args
 
 import boto3
+import psycopg
 import pytest
 from moto import mock_aws
 
@@ -15,6 +16,7 @@ from airbed.errors import Unavailable, UsageError
 from airbed.faults import holder, kubernetes, postgres
 from airbed.faults.holder import disk
 from airbed.faults.holder.report import Report
+from airbed.faults.platform import postgres_statement_killed
 from airbed.faults.registry import kinds, make
 from airbed.substrates.embedded.postgres import replace_lost_disks
 from airbed.topology import DATABASE_SERVICES, REGIONS
@@ -76,6 +78,7 @@ def test_every_kind_takes_its_example_and_says_what_its_parameters_are(name: str
             "times: .*greater than or equal to 1",
         ),
         ("postgres.statement-killed", {"service": "warehouse", "statement": "("}, "is no regular expression"),
+        ("postgres.statement-killed", {"service": "warehouse", "statement": r"\bUPDATE"}, r"a word's edge is \\y"),
         ("s3.object-replaced", {"bucket": "b", "key": "k"}, "give one of text, base64 and first_bytes, not none"),
         ("s3.object-replaced", {"bucket": "b", "key": "k", "text": "", "first_bytes": 1}, "text and first_bytes"),
         ("s3.object-replaced", {"bucket": "b", "key": "k", "base64": "?"}, "is no Base64"),
@@ -125,6 +128,25 @@ def test_an_apply_that_stopped_half_way_is_undone(bed: Any, monkeypatch: pytest.
     assert len(contents(bed)) == 2
     fault.undo(bed, plan)
     assert (contents(bed), buckets(bed)) == (OBJECTS, ["raw-data"])
+
+
+def test_a_statement_is_read_as_postgres_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def ask(bed: Any, service: str, query: str, values: list[str]) -> None:
+        asked.append((service, query, values))
+        if "?P" in values[0]:
+            raise psycopg.errors.InvalidRegularExpression("invalid regular expression: invalid embedded option")
+
+    monkeypatch.setattr(postgres_statement_killed, "ask", ask)
+    unit: Any = SimpleNamespace(name="unit")
+    for statement in (r"\yUPDATE\y", r"\mcopy\M [[:alpha:]]+", r"C:\\b", "***=(", ""):
+        make("postgres.statement-killed", {"service": "warehouse", "statement": statement}).check(unit)
+        assert asked.pop() == ("warehouse", "SELECT '' ~* %s", [statement])
+    with pytest.raises(
+        UsageError, match=r"'\(\?P<a>x\)' is no regular expression of Postgres: invalid embedded option"
+    ):
+        make("postgres.statement-killed", {"service": "warehouse", "statement": "(?P<a>x)"}).check(unit)
 
 
 def test_kubernetes_kinds_say_that_a_bed_has_none() -> None:

@@ -98,3 +98,35 @@ def test_the_dag_of_a_fault_is_the_only_one_of_its_case() -> None:
     )
     case = whole(text).cases["case"]
     assert parameters_of(case.faults[0], case, Path()) == {"dag_id": "d", "task_id": "t"}
+
+
+DAYS = """
+name: days
+symptom: a day is given without quotes
+run: {dag: d, logical_date: 2026-01-05 10:00:00+00:00, conf: {day: 2026-01-05, at: 12:30}}
+faults:
+  - id: one
+    fault: task.return
+    with: {task_id: t, where: {op_kwargs.day: 2026-01-05}, value: 2026-01-05}
+    when: {arrived: {task: t, items: {op_kwargs.day: [2026-01-05]}}}
+expect: {run: success}
+"""
+
+
+def test_days_are_texts_where_json_is_meant() -> None:
+    case = parse(DAYS, Path("days.yaml")).cases["case"]
+    fault = case.faults[0]
+    assert fault.parameters == {"task_id": "t", "where": {"op_kwargs.day": "2026-01-05"}, "value": "2026-01-05"}
+    assert fault.when.arrived is not None
+    assert fault.when.arrived.items == {"op_kwargs.day": ["2026-01-05"]}
+    (run,) = case.all_runs
+    assert run.conf == {"day": "2026-01-05", "at": "12:30"}
+    assert run.logical_date is not None
+    assert run.logical_date.isoformat() == "2026-01-05T10:00:00+00:00"
+
+
+@pytest.mark.parametrize("place", ["items: {op_kwargs.day: [2026-01-05]}", "value: 2026-01-05"])
+def test_what_json_has_not_is_refused_with_its_line(place: str) -> None:
+    name, _, value = place.rpartition("2026-01-05")
+    with pytest.raises(BrokenScenario, match=r"days\.yaml:[89]: .*inf is no JSON value"):
+        parse(DAYS.replace(place, f"{name}.inf{value}"), Path("days.yaml"))

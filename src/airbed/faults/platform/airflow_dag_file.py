@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from airbed.errors import Unavailable, UsageError
-from airbed.faults.model import Fault, Level, Plan
+from airbed.faults import dagfiles
+from airbed.faults.model import Fault, Level, Plan, Target
 from airbed.faults.postgres import ask
 
 if TYPE_CHECKING:
@@ -37,6 +37,10 @@ class DagFileChanged(Fault):
     file: str = Field(description="name of the file in the bed's own DAG folder", min_length=1)
     by: str = Field(description="path of the new version on this machine", min_length=1)
 
+    def target(self) -> Target:
+        """The file."""
+        return "DAG file", self.file
+
     def check(self, bed: Bed) -> None:
         """Refuse a file that the bed does not have, or a new version that is not there."""
         folder = bed.files.scenario_dags
@@ -51,11 +55,11 @@ class DagFileChanged(Fault):
 
     def plan(self, bed: Bed, key: str) -> Plan:
         """The old version's content: it is text, and small."""
-        return {"key": key, "content": (bed.files.scenario_dags / self.file).read_text()}
+        return {"key": key, "content": dagfiles.content(bed.files.scenario_dags / self.file)}
 
     def apply(self, bed: Bed, plan: Plan) -> None:
         """Put the new version in its place, whole at once."""
-        _write(bed, self.file, Path(self.by).read_text())
+        dagfiles.put(bed.files.scenario_dags / self.file, dagfiles.content(Path(self.by)) or "")
 
     def confirm(self, bed: Bed, plan: Plan) -> None:
         """Wait until Airflow has parsed it."""
@@ -66,16 +70,9 @@ class DagFileChanged(Fault):
         file = bed.files.scenario_dags / self.file
         # Whoever has deleted it meanwhile has ended the scenario that had brought it.
         if file.is_file():
-            if file.read_text() != plan["content"]:
-                _write(bed, self.file, plan["content"])
+            if dagfiles.content(file) != plan["content"]:
+                dagfiles.put(file, plan["content"])
             _await_parsed(bed, self.file, broken_will_do=False)
-
-
-def _write(bed: Bed, name: str, content: str) -> None:
-    folder = bed.files.scenario_dags
-    partial = folder / f".{name}.partial"
-    partial.write_text(content)
-    shutil.move(partial, folder / name)
 
 
 def _await_parsed(bed: Bed, name: str, *, broken_will_do: bool) -> None:

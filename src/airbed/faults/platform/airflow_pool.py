@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from airbed.errors import UsageError
-from airbed.faults.model import Fault, Level, Plan
+from airbed.faults.model import Fault, Level, Plan, Target
 from airbed.faults.postgres import ask, end_sessions, superuser
 
 if TYPE_CHECKING:
@@ -27,6 +27,10 @@ class PoolShrunk(Fault):
 
     pool: str = Field(description="the pool's name", min_length=1)
     slots: int = Field(ge=0, description="its slots from now on")
+
+    def target(self) -> Target:
+        """The pool."""
+        return "pool", self.pool
 
     def check(self, bed: Bed) -> None:
         """Refuse a pool that is not there."""

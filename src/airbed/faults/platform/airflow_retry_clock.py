@@ -12,12 +12,14 @@ from airbed.faults.postgres import ask, end_sessions, superuser
 
 if TYPE_CHECKING:
     import psycopg
+    from psycopg import sql
 
     from airbed.bed import Bed
 
 # SECURITY DEFINER: Airflow's own role may not write to the fault's schema. The column is Airflow's own: what a retry
 # policy decides stands there too, and Airflow empties it when the next try starts. An instance gets a new id when it
-# begins to wait, so that it is known by its names.
+# begins to wait, so that it is known by its names. Triggers of one table fire in the order of their names: the youngest
+# fault must come last.
 _SETUP = """
     LOCK TABLE task_instance IN SHARE ROW EXCLUSIVE MODE;
     CREATE SCHEMA {key};
@@ -31,14 +33,25 @@ _SETUP = """
         NEW.retry_delay_override := {seconds};
         RETURN NEW;
     END $$;
-    CREATE TRIGGER {key} BEFORE INSERT OR UPDATE OF state ON task_instance FOR EACH ROW
+    CREATE TRIGGER {trigger} BEFORE INSERT OR UPDATE OF state ON task_instance FOR EACH ROW
         WHEN (NEW.state = 'up_for_retry' AND NEW.dag_id = coalesce({dag_id}, NEW.dag_id)
               AND NEW.task_id = coalesce({task_id}, NEW.task_id))
         EXECUTE FUNCTION {key}.set_clock();
     UPDATE task_instance SET state = state WHERE state = 'up_for_retry';
 """
+_LOCK = "LOCK TABLE task_instance IN ACCESS EXCLUSIVE MODE"
+# A younger fault stays in force: what it will put back is what this one would have put back now.
+_HAND_ON = """
+    WITH handed AS (
+        UPDATE {younger}.waits y SET before = w.before FROM {key}.waits w
+         WHERE (y.dag_id, y.run_id, y.task_id, y.map_index, y.try_number)
+               = (w.dag_id, w.run_id, w.task_id, w.map_index, w.try_number)
+        RETURNING w.dag_id, w.run_id, w.task_id, w.map_index, w.try_number)
+    DELETE FROM {key}.waits w USING handed h
+     WHERE (w.dag_id, w.run_id, w.task_id, w.map_index, w.try_number)
+           = (h.dag_id, h.run_id, h.task_id, h.map_index, h.try_number);
+"""
 _TAKE_BACK = """
-    LOCK TABLE task_instance IN ACCESS EXCLUSIVE MODE;
     UPDATE task_instance t SET retry_delay_override = w.before FROM {key}.waits w
      WHERE (w.dag_id, w.run_id, w.task_id, w.map_index, w.try_number)
            = (t.dag_id, t.run_id, t.task_id, t.map_index, t.try_number) AND t.state = 'up_for_retry';
@@ -50,7 +63,8 @@ class RetryClock(Fault):
     """Instances that wait for a retry, now or later, are tried again `seconds` after the end of their last try.
 
     The delay of the DAG, its backoff, its retry policy and the bed's time scale no longer count: 0 means at once, 3600
-    that nothing is tried again while you look. At the end those that still wait have their own delay again.
+    that nothing is tried again while you look. At the end those that still wait have their own delay again. Where two
+    of these faults are about one instance, the younger one counts.
     """
 
     kind: ClassVar[str] = "airflow.retry-clock"
@@ -71,14 +85,18 @@ class RetryClock(Fault):
     def apply(self, bed: Bed, plan: Plan) -> None:
         """Let the metadata database set the delay of whoever begins to wait, and of those who do."""
         with superuser(bed, "metadata", plan["key"]) as session, session.transaction():
-            _execute(session, _SETUP, plan, seconds=self.seconds, dag_id=self.dag_id, task_id=self.task_id)
+            names = {"trigger": _trigger(plan), "key": _schema(plan)}
+            _execute(session, _SETUP, **names, seconds=self.seconds, dag_id=self.dag_id, task_id=self.task_id)
 
     def undo(self, bed: Bed, plan: Plan) -> None:
         """Give those who wait their own delay back."""
         end_sessions(bed, "metadata", plan["key"])
         with superuser(bed, "metadata") as session, session.transaction():
             if _is_there(session, plan):
-                _execute(session, _TAKE_BACK, plan)
+                _execute(session, _LOCK)
+                for younger in _younger(session, plan):
+                    _execute(session, _HAND_ON, key=_schema(plan), younger=younger)
+                _execute(session, _TAKE_BACK, key=_schema(plan))
 
     def fired(self, bed: Bed, plan: Plan) -> int | None:
         """How many waits were given another length."""
@@ -96,9 +114,36 @@ def _is_there(session: psycopg.Connection[Any], plan: Plan) -> bool:
     return session.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [plan["key"]]).fetchone() is not None
 
 
-def _execute(session: psycopg.Connection[Any], template: Any, plan: Plan, **values: Any) -> None:
+def _younger(session: psycopg.Connection[Any], plan: Plan) -> list[sql.Identifier]:
+    """The schemas of the retry clocks that were set after this one, oldest first."""
+    from psycopg import sql
+
+    rows = session.execute(
+        "SELECT schemaname FROM pg_tables WHERE tablename = 'waits' AND schemaname ~ '^airbed-f[0-9]+$'"
+    ).fetchall()
+    names = sorted((str(name) for (name,) in rows), key=_number)
+    return [sql.Identifier(name) for name in names if _number(name) > _number(plan["key"])]
+
+
+def _number(key: str) -> int:
+    return int(key.rpartition("f")[2])
+
+
+def _schema(plan: Plan) -> sql.Identifier:
+    from psycopg import sql
+
+    return sql.Identifier(plan["key"])
+
+
+def _trigger(plan: Plan) -> sql.Identifier:
+    from psycopg import sql
+
+    return sql.Identifier(f"airbed-f{_number(plan['key']):09d}")
+
+
+def _execute(session: psycopg.Connection[Any], template: Any, **values: Any) -> None:
     from psycopg import sql
 
     # Airflow writes to the table all the time; whoever waits for it too long would keep Airflow waiting.
     session.execute("SET LOCAL lock_timeout = '15s'")
-    session.execute(sql.SQL(template).format(key=sql.Identifier(plan["key"]), **values))
+    session.execute(sql.SQL(template).format(**values))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airbed.errors import Unavailable
 from airbed.faults.kubernetes import RegionFault, administrator
-from airbed.faults.model import Plan
+from airbed.faults.model import Plan, Target
 from airbed.kubernetes.api import Api
 from airbed.kubernetes.files import read_kubeconfig
 from airbed.kubernetes.regions import manifests
@@ -25,6 +25,10 @@ class Forbidden(RegionFault):
     kind: ClassVar[str] = "kubernetes.forbidden"
     summary: ClassVar[str] = "a region's account may do nothing any more (403)"
     example: ClassVar[dict[str, Any]] = {"region": "prod-usw2"}
+
+    def target(self) -> Target:
+        """The region's binding."""
+        return "account of", self.region
 
     def apply(self, bed: Bed, plan: Plan) -> None:
         """Delete the binding."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airbed.faults.kubernetes import KubernetesFault, administrator, events
-from airbed.faults.model import Plan
+from airbed.faults.model import Plan, Target
 from airbed.topology import REGIONS
 
 if TYPE_CHECKING:
@@ -24,6 +24,10 @@ class NodeGone(KubernetesFault):
     kind: ClassVar[str] = "kubernetes.node-gone"
     summary: ClassVar[str] = "the node is gone with its pods; new ones stay Pending (FailedScheduling)"
     example: ClassVar[dict[str, Any]] = {}
+
+    def target(self) -> Target:
+        """All nodes."""
+        return ("nodes",)
 
     def plan(self, bed: Bed, key: str) -> Plan:
         """What is needed to make the node again."""

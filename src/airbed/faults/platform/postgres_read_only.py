@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airbed.errors import Unavailable
-from airbed.faults.model import Plan
+from airbed.faults.model import Plan, Target
 from airbed.faults.postgres import PATIENCE, PostgresFault, superuser
 
 if TYPE_CHECKING:
@@ -26,6 +26,10 @@ class ReadOnly(PostgresFault):
     kind: ClassVar[str] = "postgres.read-only"
     summary: ClassVar[str] = "a database refuses every write (25006), as a replica after a failover does"
     example: ClassVar[dict[str, Any]] = {"service": "warehouse"}
+
+    def target(self) -> Target:
+        """The server's setting."""
+        return "writes to", self.service
 
     def apply(self, bed: Bed, plan: Plan) -> None:
         """Change the server's setting."""

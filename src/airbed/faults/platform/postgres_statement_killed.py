@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
+from airbed.errors import UsageError
 from airbed.faults import holder
 from airbed.faults.model import Plan
-from airbed.faults.postgres import PostgresFault, ensure_table_exists
+from airbed.faults.postgres import PostgresFault, ask, ensure_table_exists
 
 if TYPE_CHECKING:
     from airbed.bed import Bed
+
+_NOT_CLOSED = ("missing )", "unbalanced parenthesis", "unterminated character set")
 
 
 class StatementKilled(PostgresFault):
@@ -31,25 +34,41 @@ class StatementKilled(PostgresFault):
         "table": "warehouse_events.events",
     }
 
-    statement: str = Field("", description="regular expression for the statement, upper and lower case alike")
+    statement: str = Field(
+        "", description="regular expression as Postgres reads it (\\y: a word's edge), upper and lower case alike"
+    )
     table: str | None = Field(None, description="schema.table: keep statements on it waiting until they are killed")
     mode: Literal["cancel", "terminate"] = Field("cancel", description="the statement only, or its whole session")
     times: int = Field(1, ge=1, description="statements to kill; the rest is left alone")
 
     @field_validator("statement")
     @classmethod
-    def _is_an_expression(cls, value: str) -> str:
+    def _may_be_an_expression(cls, value: str) -> str:
+        """What no server is needed for; the rest is asked in `check`."""
+        if re.search(r"(?<!\\)(\\\\)*\\b", value):
+            raise ValueError(f"'{value}' never matches: \\b is a backspace to Postgres, a word's edge is \\y")
         try:
             re.compile(value)
         except re.error as error:
-            raise ValueError(f"'{value}' is no regular expression: {error}") from None
+            # Python's own dialect: only what is not closed is a mistake in both.
+            if error.msg.startswith(_NOT_CLOSED):
+                raise ValueError(f"'{value}' is no regular expression: {error}") from None
         return value
 
     def check(self, bed: Bed) -> None:
-        """Refuse a table that is not there."""
-        if self.table is None:
-            super().check(bed)
-        else:
+        """Refuse an expression that the server does not take, and a table that is not there."""
+        import psycopg
+
+        try:
+            ask(bed, self.service, "SELECT '' ~* %s", [self.statement])
+        except psycopg.errors.InvalidRegularExpression as error:
+            reason = " ".join(str(error).split()).removeprefix("invalid regular expression: ")
+            raise UsageError(
+                f"{self.kind}: statement: '{self.statement}' is no regular expression of Postgres: {reason}"
+            ) from None
+        except psycopg.DataError as error:
+            raise UsageError(f"{self.kind}: statement: {' '.join(str(error).split())}") from None
+        if self.table is not None:
             ensure_table_exists(bed, self.service, self.table)
 
     def apply(self, bed: Bed, plan: Plan) -> None:

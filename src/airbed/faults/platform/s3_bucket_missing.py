@@ -8,7 +8,7 @@ from pydantic import Field
 
 from airbed.errors import Unavailable
 from airbed.faults import objects
-from airbed.faults.model import Fault, Level, Plan
+from airbed.faults.model import Fault, Level, Plan, Target
 
 if TYPE_CHECKING:
     from airbed.bed import Bed
@@ -27,6 +27,10 @@ class BucketMissing(Fault):
     example: ClassVar[dict[str, Any]] = {"bucket": "processed-data"}
 
     bucket: str = Field(description="the bucket", min_length=1)
+
+    def target(self) -> Target:
+        """Every object of the bucket."""
+        return "object", self.bucket, None
 
     def check(self, bed: Bed) -> None:
         """Refuse a bucket that is not there."""

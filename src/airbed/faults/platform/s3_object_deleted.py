@@ -9,7 +9,7 @@ from pydantic import Field
 
 from airbed.errors import Unavailable, UsageError
 from airbed.faults import objects
-from airbed.faults.model import Fault, Level, Plan
+from airbed.faults.model import Fault, Level, Plan, Target
 
 if TYPE_CHECKING:
     from airbed.bed import Bed
@@ -28,6 +28,10 @@ class ObjectDeleted(Fault):
 
     bucket: str = Field(description="the bucket", min_length=1)
     key: str = Field(description="the object's key; * and ? stand for any characters", min_length=1)
+
+    def target(self) -> Target:
+        """The objects."""
+        return "object", self.bucket, self.key
 
     def check(self, bed: Bed) -> None:
         """Refuse when no object matches."""

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from airbed.errors import UsageError
 from airbed.faults import objects
-from airbed.faults.model import Fault, Level, Plan
+from airbed.faults.model import Fault, Level, Plan, Target
 
 if TYPE_CHECKING:
     from airbed.bed import Bed
@@ -50,6 +50,10 @@ class ObjectReplaced(Fault):
             except binascii.Error as error:
                 raise ValueError(f"base64 is no Base64: {error}") from None
         return self
+
+    def target(self) -> Target:
+        """The object."""
+        return "object", self.bucket, self.key
 
     def check(self, bed: Bed) -> None:
         """Refuse an object that is not there."""

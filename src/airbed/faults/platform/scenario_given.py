@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -10,7 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from airbed.errors import Unavailable, UsageError
+from airbed.faults import dagfiles
 from airbed.faults.model import Fault, Level, Plan
+from airbed.faults.postgres import ask
 from airbed.spec import write_private
 
 if TYPE_CHECKING:
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 
 PARSED_WITHIN = 60.0
 POLL = 0.2
+_PUT_BACK = """
+    INSERT INTO variable (key, val, description, is_encrypted) VALUES (%s, %s, %s, %s)
+    ON CONFLICT (key) DO UPDATE
+    SET val = EXCLUDED.val, description = EXCLUDED.description, is_encrypted = EXCLUDED.is_encrypted
+"""
 
 
 class ScenarioGiven(Fault):
@@ -38,8 +44,23 @@ class ScenarioGiven(Fault):
     warm: bool = Field(default=True, description="false: the execution API is restarted and not asked once")
     undo_sql: list[tuple[str, str]] = Field(default=[], description="statements by database, run at the end")
 
+    def check(self, bed: Bed) -> None:
+        """Refuse a Variable that the bed's environment hides."""
+        from airbed.userdags import VARIABLE, of_bed
+
+        if not self.variables:
+            return
+        given = of_bed(bed.spec).environment
+        for name in self.variables:
+            hiding = f"{VARIABLE}{name.upper()}"
+            if hiding in given:
+                raise UsageError(
+                    f"given.variables: tasks would not see '{name}': {hiding} of your --env-file or project goes before"
+                    " it; take it out there and make the bed anew, or use another name"
+                )
+
     def plan(self, bed: Bed, key: str) -> Plan:
-        """Pools as they are now."""
+        """Pools, Variables and DAG files as they are now; None: there is none of that name."""
         there = bed.airflow.pools() if self.pools else {}
         before = {name: there.get(name) for name in self.pools}
         return {
@@ -48,7 +69,20 @@ class ScenarioGiven(Fault):
                 name: row and {"slots": row["slots"], "description": row.get("description") or ""}
                 for name, row in before.items()
             },
+            "variables": self._variables(bed),
+            "dags": {each.name: dagfiles.content(each) for each in self._copies(bed)},
         }
+
+    def _variables(self, bed: Bed) -> dict[str, list[Any] | None]:
+        """The rows, values encrypted as they are: Airflow's API hides those of some names."""
+        before: dict[str, list[Any] | None] = dict.fromkeys(self.variables)
+        if before:
+            query = "SELECT key, val, description, is_encrypted FROM variable WHERE key = ANY(%s)"
+            before |= {row[0]: list(row[1:]) for row in ask(bed, "metadata", query, [list(before)])}
+        return before
+
+    def _copies(self, bed: Bed) -> list[Path]:
+        return [bed.files.scenario_dags / Path(each).name for each in self.dags]
 
     def apply(self, bed: Bed, plan: Plan) -> None:
         """Arm first: from here on a task without the director's word fails."""
@@ -84,11 +118,10 @@ class ScenarioGiven(Fault):
 
     def _add_dags(self, bed: Bed) -> None:
         """Copy the DAG files and wait until Airflow knows what is in them."""
-        folder = bed.files.scenario_dags
-        folder.mkdir(parents=True, exist_ok=True)
-        copies = [folder / Path(each).name for each in self.dags]
+        bed.files.scenario_dags.mkdir(parents=True, exist_ok=True)
+        copies = self._copies(bed)
         for source, copy in zip(self.dags, copies, strict=True):
-            shutil.copyfile(source, copy)  # a fresh mtime: an older one would wait for the next full parse
+            dagfiles.put(copy, dagfiles.content(Path(source)) or "")
         deadline = time.monotonic() + PARSED_WITHIN
         while waiting := [each for each in copies if not _is_parsed(bed, each)]:
             for each in bed.metadata.import_errors():
@@ -105,8 +138,12 @@ class ScenarioGiven(Fault):
                 bed.director.remove_gate(gate["name"])
 
     def _undo_dags(self, bed: Bed, plan: Plan) -> None:
-        for each in self.dags:
-            (bed.files.scenario_dags / Path(each).name).unlink(missing_ok=True)
+        for copy in self._copies(bed):
+            before = plan.get("dags", {}).get(copy.name)
+            if before is None:
+                copy.unlink(missing_ok=True)
+            elif dagfiles.content(copy) != before:
+                dagfiles.put(copy, before)
 
     def _undo_pools(self, bed: Bed, plan: Plan) -> None:
         there = bed.airflow.pools() if plan["pools"] else {}
@@ -120,6 +157,10 @@ class ScenarioGiven(Fault):
         from airbed.clients.rest import BadRequest
 
         for name in self.variables:
+            before = plan.get("variables", {}).get(name)
+            if before is not None:
+                ask(bed, "metadata", _PUT_BACK, [name, *before])
+                continue
             try:
                 bed.airflow.delete_variable(name)
             except BadRequest as error:

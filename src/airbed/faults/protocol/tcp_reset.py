@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field, model_validator
 
 from airbed.faults.exchange import LARGEST, Exchange
-from airbed.faults.tcp import ToxicFault
+from airbed.faults.tcp import PROOF_WITHIN, ToxicFault
 
 if TYPE_CHECKING:
     from airbed.bed import Bed
@@ -44,7 +44,11 @@ class TcpReset(ToxicFault):
         return [("reset_peer", {"timeout": self.after_ms or 0}, 1)]
 
     def is_met(self, bed: Bed) -> Exchange | None:
-        """A client loses its connection; a limit that no talk of ours reaches is taken as met."""
-        size = self.after_bytes or 0
-        went = self.talk(bed, size + 1 if size else 0, patience=(self.after_ms or 0) / 1000 + 5)
+        """A client loses its connection; a limit that no talk of ours reaches is taken as met.
+
+        Until a late reset nothing passes: a client that has no answer after some seconds tells enough.
+        """
+        size, delay = self.after_bytes or 0, (self.after_ms or 0) / 1000
+        patience = delay + 5 if delay <= PROOF_WITHIN else PROOF_WITHIN
+        went = self.talk(bed, size + 1 if size else 0, patience=patience)
         return went if went.error is None and size < LARGEST else None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from airbed.faults.exchange import Exchange
-from airbed.faults.tcp import ToxicFault
+from airbed.faults.tcp import PROOF_WITHIN, ToxicFault
 
 if TYPE_CHECKING:
     from airbed.bed import Bed
@@ -34,6 +34,6 @@ class TcpSlowClose(ToxicFault):
         """Downstream: a client sees the service's end late. Upstream no client sees anything."""
         if self.direction == "upstream":
             return None
-        least = min(self.delay_ms / 1000, 2)
+        least = min(self.delay_ms / 1000, PROOF_WITHIN)
         went = self.hang_up(bed, patience=least + 1)
         return None if went.seconds >= least else went

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from airbed.clients.director_rules import Action
-from airbed.faults.taskrules import AroundTheWork
+from airbed.faults.taskrules import AroundTheWork, Json
 
 
 class TaskReturn(AroundTheWork):
@@ -23,7 +23,7 @@ class TaskReturn(AroundTheWork):
         "value": {"status": "ok"},
     }
 
-    value: Any = Field(description="what is returned, any JSON value")
+    value: Json = Field(description="what is returned, any JSON value")
 
     def details(self) -> dict[str, Any]:
         """What the action is told."""
