@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from airbed.clients.rows import Attempt
+from airbed.errors import Unavailable
 from airbed.incidents.glances import within
 from airbed.incidents.steps import RunState
 from airbed.runs.model import RunResult
@@ -114,18 +115,24 @@ class Observer:
 
     def _task_log(self, wanted: LogExpect, played: Played) -> str:
         run = played.runs[wanted.run] if wanted.run is not None else list(played.runs.values())[-1]
-        texts = []
-        for run_id in run.run_ids:
-            rows = self._bed.metadata.instances(run.dag_id, run_id)
-            tried = next(
-                (each.try_number for each in rows if (each.task_id, each.map_index) == (wanted.task, wanted.map_index)),
-                0,
-            )
-            tries = [wanted.try_number] if wanted.try_number is not None else range(1, tried + 1)
-            texts += [
-                self._bed.airflow.log(run.dag_id, run_id, str(wanted.task), wanted.map_index, number)
-                for number in tries
-            ]
+        name = wanted.task if wanted.map_index < 0 else f"{wanted.task}[{wanted.map_index}]"
+        tries = {
+            run_id: each.try_number
+            for run_id in run.run_ids
+            for each in self._bed.metadata.instances(run.dag_id, run_id)
+            if (each.task_id, each.map_index) == (wanted.task, wanted.map_index)
+        }
+        # No log is not a log without such lines: `count: 0` would hold of a task id with a typing mistake.
+        if not tries:
+            raise Unavailable(f"there is no instance {name}")
+        if wanted.try_number is not None and wanted.try_number > max(tries.values()):
+            raise Unavailable(f"{name} was tried {max(tries.values())} times: there is no try {wanted.try_number}")
+        texts = [
+            self._bed.airflow.log(run.dag_id, run_id, str(wanted.task), wanted.map_index, number)
+            for run_id, tried in tries.items()
+            for number in range(1, tried + 1)
+            if wanted.try_number in (None, number)
+        ]
         return "\n".join(texts)
 
 

@@ -9,7 +9,8 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from airbed.incidents.expectation import Expect, Invariant, Part
+from airbed.incidents.claims import Part
+from airbed.incidents.expectation import Expect, Invariant
 from airbed.incidents.moments import Until, When
 
 Name = r"[a-z0-9][a-z0-9_-]*"
