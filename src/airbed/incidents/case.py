@@ -137,9 +137,11 @@ class CaseRun:
             if faults:
                 ensure_gates_can_fill(bed, case, self._items)
             since = director.last_seq(bed)
-            play = Play(bed, case, owner, journal, beside=self._beside, faults=faults, without=self._without)
             observer = Observer(bed, expect, journal.began)
-            played = play.run(observer.look)
+            play = Play(
+                bed, case, owner, journal, beside=self._beside, observer=observer, faults=faults, without=self._without
+            )
+            played = play.run()
         finally:
             with shielded():
                 self._put_back(owner, journal)

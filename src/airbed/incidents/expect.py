@@ -58,8 +58,7 @@ def _tasks(expect: Expect, seen: Seen) -> Iterator[Difference]:
             yield differs(f"tasks.{key}", f"there is no such task in the run; it has: {', '.join(there) or 'none'}")
             continue
         if wanted.max_running is not None:
-            several = {run.run_id for run in runs}
-            most = highest(each for each in seen.attempts if each.task_id == task and each.run_id in several)
+            most = highest(each for each in seen.attempts_of.get(name or "", []) if each.task_id == task)
             if not wanted.max_running.holds(most):
                 yield differs(f"tasks.{key}.max_running", f"{most} ran at once, expected {wanted.max_running}")
         yield from task_differences(f"tasks.{key}", wanted, instances)

@@ -92,7 +92,11 @@ class Backfill(Part):
 
 
 class Clear(Part):
-    """Set instances of an earlier run back, so that they run again. No `run`: the one before in the list."""
+    """Set instances of an earlier run back, so that they run again. No `run`: the one before in the list.
+
+    It waits until that run has ended, also where `after` would come sooner. What came of that run until then is what
+    `expect` says of it; what comes after is of this run.
+    """
 
     run: str | None = None
     tasks: list[str] | None = None
