@@ -15,7 +15,7 @@ from airbed.faults import registry
 from airbed.faults.model import Fault
 from airbed.incidents.expectation import Expect
 from airbed.incidents.schema import ONLY, Case, FaultStep, Given, Run, Scenario
-from airbed.topology import SERVICES
+from airbed.topology import BUCKETS, SERVICES
 
 Place = tuple[str | int, ...]
 Problem = tuple[Place, str]
@@ -63,6 +63,11 @@ def _given(given: Given, place: Place, file: Path) -> Iterator[Problem]:
             continue
         for option in sorted(set(seed.options) - {*pattern.options, "seed"}):
             yield (*at, option), f"unknown option; the data of {pattern.dag_id} takes: {', '.join(pattern.options)}"
+        for option, value in sorted(seed.options.items()):
+            if option in pattern.options and (problem := pattern.problem_with(option, value)):
+                yield (*at, option), problem
+    for index, each in enumerate(given.objects):
+        yield from _reference(each.bucket, (*place, "objects", index, "bucket"), set(BUCKETS), "bucket")
     for index, dag in enumerate(given.dags):
         if not (file.parent / dag).is_file():
             yield (*place, "dags", index), f"there is no file {file.parent / dag}"

@@ -34,7 +34,10 @@ class Seed(BaseModel):
 
 
 class Sql(Part):
-    """A statement for a database, as its superuser, before the runs; `undo` is run at the end of the case."""
+    """A statement for a database, as its superuser, before the runs.
+
+    `undo` is run at the end of the case, the last statement's first, and also when what is given fails half-way.
+    """
 
     database: Database
     statement: str
