@@ -69,7 +69,7 @@ class CaseRun:
         self._folder = folder
         self._without = without
         self._say = say
-        self._items: dict[str, int] = {}
+        self._items: dict[tuple[str, str], int] = {}
 
     def run(self, *, control: bool = True) -> Verdict:
         """Play it and judge. `control` false leaves the play without faults out.
@@ -105,12 +105,10 @@ class CaseRun:
         outcome = self._play(
             owner, expect or ALL_WELL, Journal(folder and folder / "journal.jsonl", self._say), folder, faults=False
         )
-        self._items = {
-            task: len(instances.instances)
-            for runs in outcome.seen.runs.values()
-            for run in runs
-            for task, instances in run.tasks.items()
-        }
+        for run in [run for runs in outcome.seen.runs.values() for run in runs]:
+            for task, instances in run.tasks.items():
+                place = (run.dag_id, task)
+                self._items[place] = max(self._items.get(place, 0), len(instances.instances))
         return judge_control(expect, outcome.played, outcome.seen, outcome.broken)
 
     def _with_faults(self, account: Account) -> str:
