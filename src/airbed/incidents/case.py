@@ -195,15 +195,28 @@ def run_case(
     without: str | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Verdict:
-    """The verdict on one case; an error of the bed on the way makes it inconclusive, wrong input is raised."""
+    """The verdict on one case; an error of the bed on the way makes it inconclusive.
+
+    Wrong input is raised, and so is Ctrl-C or SIGTERM when something could not be put back after it.
+    """
     began = time.monotonic()
     try:
         return CaseRun(bed, scenario, name, beside, folder=folder, without=without, say=say).run(control=control)
     except AirbedError as error:
+        if (ended_by := _interruption(error)) is not None:
+            raise type(ended_by)(*ended_by.args) from error
         if error.exit_code == 2:
             raise
-        if isinstance(error.__context__, KeyboardInterrupt):
-            raise KeyboardInterrupt from error
         doubts = (" ".join(str(error).split()),)
         seconds = time.monotonic() - began
         return Verdict(scenario.name, name, "inconclusive", seconds, doubts=doubts, folder=folder)
+
+
+def _interruption(error: BaseException) -> KeyboardInterrupt | SystemExit | None:
+    """What somebody ended the play with, where errors came on top of it while everything was put back."""
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, KeyboardInterrupt | SystemExit):
+            return link
+        link = link.__context__
+    return None
