@@ -22,7 +22,7 @@ class Before:
     revision: int
     version: str
     replicas: int
-    served: bool
+    served: bool = True
 
 
 def serving(deployment: Document, sets: list[Document]) -> Before | None:

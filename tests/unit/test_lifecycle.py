@@ -22,6 +22,7 @@ from airbed.request import Request
 from airbed.settings import Settings
 from airbed.spec import BedFiles, BedSpec
 from airbed.substrates.base import Removed
+from airbed.substrates.compose.engine import Engine
 from airbed.substrates.embedded import layout, processes
 from airbed.substrates.embedded.ports import still_taken
 
@@ -162,6 +163,9 @@ def test_a_half_made_bed_begins_anew_on_what_it_was_on(
     files.write_spec(BedSpec(name="mine", substrate="compose", state="creating"))
     for check in ("ensure_possible", "prepare"):
         monkeypatch.setattr(f"airbed.substrates.compose.beds.{check}", lambda *words: None)
+    engine = Engine("docker", "unix:///nowhere.sock", {})
+    monkeypatch.setattr(Engine, "identity", lambda self: {"socket": self.socket, "id": "A"})
+    monkeypatch.setattr("airbed.substrates.compose.beds.find", lambda settings: engine)
     monkeypatch.setattr("airbed.substrates.compose.beds.remove", lambda *words: Removed(0, 0, []))
     monkeypatch.setattr(lifecycle, "bring_up", lambda settings, files, progress: {})
     bed, _ = lifecycle.up(settings, Request("mine", kubernetes=False), say)

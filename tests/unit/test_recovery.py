@@ -57,6 +57,7 @@ def ids(bed: Bed) -> list[str]:
         ("scenario a", True, "active", True, False),
         ("scenario a", False, "active", False, True),
         ("scenario a", False, "stuck", False, True),
+        ("scenario a", True, "stuck", False, True),
     ],
 )
 def test_who_takes_a_fault_back(

@@ -15,9 +15,14 @@ if TYPE_CHECKING:
 
 
 def is_held(entry: Entry) -> bool:
-    """Whether a process that lives holds a fault, and will take it back or is about to finish adding it."""
-    return lives(entry.owner_pid, entry.owner_start) and (
-        entry.owner != BY_HAND or entry.state in ("arming", "undoing")
+    """Whether a process that lives holds a fault, and will take it back or is about to finish adding it.
+
+    One whose undo failed is held by nobody: its process has tried, and goes on to something else.
+    """
+    return (
+        entry.state != "stuck"
+        and lives(entry.owner_pid, entry.owner_start)
+        and (entry.owner != BY_HAND or entry.state in ("arming", "undoing"))
     )
 
 

@@ -69,7 +69,7 @@ class CaseRun:
         self._folder = folder
         self._without = without
         self._say = say
-        self._items: dict[str, int] = {}
+        self._items: dict[tuple[str, str], int] = {}
 
     def run(self, *, control: bool = True) -> Verdict:
         """Play it and judge. `control` false leaves the play without faults out.
@@ -105,12 +105,10 @@ class CaseRun:
         outcome = self._play(
             owner, expect or ALL_WELL, Journal(folder and folder / "journal.jsonl", self._say), folder, faults=False
         )
-        self._items = {
-            task: len(instances.instances)
-            for runs in outcome.seen.runs.values()
-            for run in runs
-            for task, instances in run.tasks.items()
-        }
+        for run in [run for runs in outcome.seen.runs.values() for run in runs]:
+            for task, instances in run.tasks.items():
+                place = (run.dag_id, task)
+                self._items[place] = max(self._items.get(place, 0), len(instances.instances))
         return judge_control(expect, outcome.played, outcome.seen, outcome.broken)
 
     def _with_faults(self, account: Account) -> str:
@@ -137,9 +135,11 @@ class CaseRun:
             if faults:
                 ensure_gates_can_fill(bed, case, self._items)
             since = director.last_seq(bed)
-            play = Play(bed, case, owner, journal, beside=self._beside, faults=faults, without=self._without)
             observer = Observer(bed, expect, journal.began)
-            played = play.run(observer.look)
+            play = Play(
+                bed, case, owner, journal, beside=self._beside, observer=observer, faults=faults, without=self._without
+            )
+            played = play.run()
         finally:
             with shielded():
                 self._put_back(owner, journal)
@@ -195,15 +195,28 @@ def run_case(
     without: str | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Verdict:
-    """The verdict on one case; an error of the bed on the way makes it inconclusive, wrong input is raised."""
+    """The verdict on one case; an error of the bed on the way makes it inconclusive.
+
+    Wrong input is raised, and so is Ctrl-C or SIGTERM when something could not be put back after it.
+    """
     began = time.monotonic()
     try:
         return CaseRun(bed, scenario, name, beside, folder=folder, without=without, say=say).run(control=control)
     except AirbedError as error:
+        if (ended_by := _interruption(error)) is not None:
+            raise type(ended_by)(*ended_by.args) from error
         if error.exit_code == 2:
             raise
-        if isinstance(error.__context__, KeyboardInterrupt):
-            raise KeyboardInterrupt from error
         doubts = (" ".join(str(error).split()),)
         seconds = time.monotonic() - began
         return Verdict(scenario.name, name, "inconclusive", seconds, doubts=doubts, folder=folder)
+
+
+def _interruption(error: BaseException) -> KeyboardInterrupt | SystemExit | None:
+    """What somebody ended the play with, where errors came on top of it while everything was put back."""
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, KeyboardInterrupt | SystemExit):
+            return link
+        link = link.__context__
+    return None

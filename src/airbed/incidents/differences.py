@@ -18,3 +18,8 @@ class Difference:
 
     def __str__(self) -> str:
         return f"{self.where}: {self.text}"
+
+
+def differs(where: str, text: str, kind: Kind = "outcomes") -> Difference:
+    """A difference of a line of `expect`."""
+    return Difference(kind, f"expect.{where}", text)

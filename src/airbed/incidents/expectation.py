@@ -1,12 +1,13 @@
+# ruff: noqa: RUF012 (pydantic gives each instance a copy of a default)
 """What must come out of a case, as a scenario file says it."""
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from airbed.incidents.claims import AtMost, Bound, Claim, Part, Regex, Tries, one_of
 from airbed.runs.model import Outcome
 
 # Looked at after every case; `silent-success` and `orphan-objects` only where a file names them.
@@ -21,101 +22,9 @@ Invariant = Literal[
     "orphan-objects",
 ]
 RunState = Literal["success", "failed", "running", "queued"]
-Model = TypeVar("Model", bound=BaseModel)
 
 
-class Part(BaseModel):
-    """A piece of a scenario file: unknown fields are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def exactly_one(part: Model) -> Model:
-    """The part, when exactly one of its fields was given."""
-    given = [name for name in part.model_fields_set if getattr(part, name) is not None]
-    if len(given) != 1:
-        allowed = ", ".join(type(part).model_fields)
-        raise ValueError(f"give exactly one of {allowed}" + (f", not {' and '.join(sorted(given))}" if given else ""))
-    return part
-
-
-def _regex(text: str) -> str:
-    try:
-        re.compile(text)
-    except re.error as error:
-        raise ValueError(f"{text!r} is not a regular expression: {error}") from None
-    return text
-
-
-Regex = Annotated[str, AfterValidator(_regex)]
-
-
-class Bound(Part):
-    """A number: `equals`, or `at_least` and `at_most`, both included. A plain number in the file means `equals`."""
-
-    equals: float | None = None
-    at_least: float | None = None
-    at_most: float | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _number(cls, value: Any) -> Any:
-        return {"equals": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
-
-    @model_validator(mode="after")
-    def _says_something(self) -> Self:
-        if not self.model_fields_set:
-            raise ValueError("give a number, or at_least, at_most, or equals")
-        return self
-
-    def holds(self, number: float) -> bool:
-        """Whether a number is within."""
-        return (
-            (self.equals is None or number == self.equals)
-            and (self.at_least is None or number >= self.at_least)
-            and (self.at_most is None or number <= self.at_most)
-        )
-
-    def __str__(self) -> str:
-        said = [
-            f"{word} {value:g}" if word else f"{value:g}"
-            for word, value in (("", self.equals), ("at least", self.at_least), ("at most", self.at_most))
-            if value is not None
-        ]
-        return " and ".join(said)
-
-
-class AtMost(Bound):
-    """A number; a plain one in the file means `at_most`."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _number(cls, value: Any) -> Any:
-        return {"at_most": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
-
-
-class Tries(Part):
-    """How often instances were tried: by map_index (`1: 3`, all others once), by count of tries, or all alike."""
-
-    by_index: dict[int, int] | None = None
-    by_count: dict[int, int] | None = None
-    every: int | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short(cls, value: Any) -> Any:
-        if isinstance(value, int) and not isinstance(value, bool):
-            return {"every": value}
-        if isinstance(value, dict) and all(isinstance(key, int) for key in value):
-            return {"by_index": value}
-        return value
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        return exactly_one(self)
-
-
-class TaskExpect(Part):
+class TaskExpect(Claim):
     """What became of a task's instances.
 
     `outcomes`: by outcome the exact map_indexes or how many; what is not named must not be. One word: all of them.
@@ -137,8 +46,10 @@ class TaskExpect(Part):
         return value if value is None or by_index else Bound.model_validate(value)
 
 
-class ValueExpect(Part):
+class ValueExpect(Claim):
     """A task's return value, or what lies at a dotted `path` in it. `equals`, `matches` (of its text), or a bound."""
+
+    null_means = frozenset({"equals"})
 
     task: str
     run: str | None = None
@@ -150,10 +61,10 @@ class ValueExpect(Part):
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        return _one_of(self, ("equals", "matches", "is_"))
+        return one_of(self, ("equals", "matches", "is_"))
 
 
-class RowsExpect(Part):
+class RowsExpect(Claim):
     """What a query gives: `equals` all rows as lists, or `count` of them."""
 
     database: Literal["metadata", "shard-0", "shard-1", "shard-2", "warehouse"]
@@ -163,10 +74,10 @@ class RowsExpect(Part):
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        return _one_of(self, ("equals", "count"))
+        return one_of(self, ("equals", "count"))
 
 
-class ObjectsExpect(Part):
+class ObjectsExpect(Claim):
     """How many objects a bucket has under a prefix; a plain number is exact. `matches`: of the text of each."""
 
     bucket: str
@@ -176,8 +87,10 @@ class ObjectsExpect(Part):
     matches: Regex | None = None
 
 
-class RolloutExpect(Part):
+class RolloutExpect(Claim):
     """A region's Deployment: its version, and how many replicas are ready. `version` null: there is none."""
+
+    null_means = frozenset({"version"})
 
     region: str
     name: str = "web"
@@ -185,7 +98,7 @@ class RolloutExpect(Part):
     ready: Bound | None = None
 
 
-class MetricExpect(Part):
+class MetricExpect(Claim):
     """A StatsD metric since the case began. `field`: sum for counters, else count, last, max, mean, p50, p90, p99."""
 
     name: str
@@ -197,7 +110,8 @@ class MetricExpect(Part):
     @property
     def bound(self) -> Bound:
         """The bound that it must keep."""
-        return Bound(**{name: getattr(self, name) for name in ("equals", "at_least", "at_most")})
+        said = {name: getattr(self, name) for name in ("equals", "at_least", "at_most")}
+        return Bound(**{name: number for name, number in said.items() if number is not None})
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
@@ -206,7 +120,7 @@ class MetricExpect(Part):
         return self
 
 
-class LogExpect(Part):
+class LogExpect(Claim):
     """Lines of a task's log (all tries unless `try_number`), or of a service's since the case began."""
 
     task: str | None = None
@@ -219,7 +133,7 @@ class LogExpect(Part):
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        return _one_of(self, ("task", "service"))
+        return one_of(self, ("task", "service"))
 
 
 class Expect(Part):
@@ -249,10 +163,3 @@ class Expect(Part):
         if not isinstance(value, dict):
             return value
         return {name: {"outcomes": each} if isinstance(each, str) else each for name, each in value.items()}
-
-
-def _one_of(part: Model, names: tuple[str, ...]) -> Model:
-    given = [name for name in names if name in part.model_fields_set]
-    if len(given) != 1:
-        raise ValueError(f"give exactly one of {', '.join(name.rstrip('_') for name in names)}")
-    return part

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airbed.errors import UsageError
-from airbed.runs.structure import caps, expected_lengths
+from airbed.incidents.references import dag_of
+from airbed.runs.structure import expected_lengths
 from airbed.runs.trigger import ensure_dag_is_ready
 
 if TYPE_CHECKING:
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
 DEFAULT_POOL = "default_pool"
 
 
-def ensure_gates_can_fill(bed: Bed, case: Case, items: Mapping[str, int]) -> None:
+def ensure_gates_can_fill(bed: Bed, case: Case, items: Mapping[tuple[str, str], int]) -> None:
     """UsageError for a gate that waits for more instances than there can be at once.
 
-    `items` is how many instances each mapped task had in the control run. Only held instances count together: those of
-    a gate that lets everybody through may come one after the other.
+    `items` is how many instances each mapped task (DAG, task) had at most in a run without faults. Only held instances
+    count together: those of a gate that lets everybody through may come one after the other.
     """
     pools = {name: int(pool["slots"]) for name, pool in bed.airflow.pools().items()}
     for name, asked in _gates(case):
@@ -30,7 +31,9 @@ def ensure_gates_can_fill(bed: Bed, case: Case, items: Mapping[str, int]) -> Non
         structure = bed.metadata.structure(dag_id)
         if structure is None:
             continue
-        for most, why in limits(structure, asked, items, pools, bed.spec.parallelism):
+        of_dag = {task: number for (dag, task), number in items.items() if dag == dag_id}
+        runs = _number_of_runs(case, dag_id)
+        for most, why in limits(structure, asked, of_dag, pools, bed.spec.parallelism, runs):
             if asked.count > most:
                 raise UsageError(
                     f"{name}: {asked.count} instances of {asked.task} can never have arrived: {why};"
@@ -39,13 +42,40 @@ def ensure_gates_can_fill(bed: Bed, case: Case, items: Mapping[str, int]) -> Non
 
 
 def limits(
-    structure: Mapping[str, Any], asked: Arrived, items: Mapping[str, int], pools: Mapping[str, int], parallelism: int
+    structure: Mapping[str, Any],
+    asked: Arrived,
+    items: Mapping[str, int],
+    pools: Mapping[str, int],
+    parallelism: int,
+    runs: int | None = 1,
 ) -> Iterator[tuple[int, str]]:
-    """Every limit on how many instances can stand at a gate, with what sets it; UsageError for an unknown task."""
+    """Every limit on how many instances can stand at a gate, with what sets it; UsageError for an unknown task.
+
+    `runs` is how many runs of the DAG there can be at once, all of which arrive at the same gate; None: not known.
+    """
     tasks = {each.get("__var", each)["task_id"]: each.get("__var", each) for each in structure["dag"]["tasks"]}
     if asked.task not in tasks:
         raise UsageError(f"there is no task '{asked.task}' to arrive; the DAG has: {', '.join(sorted(tasks))}")
-    lengths = expected_lengths(structure, {}, {})
+    given = {**tasks[asked.task], **(tasks[asked.task].get("partial_kwargs") or {})}
+    if runs is not None:
+        for most, why in _limits_of_a_run(structure, asked, items, given):
+            yield most * runs, why + (f", in each of {runs} runs" if runs > 1 else "")
+    if not asked.hold:
+        return
+    cap = given.get("max_active_tis_per_dag")
+    if cap is not None:
+        yield int(cap), f"its cap (max_active_tis_per_dag) is {cap}"
+    pool = str(given.get("pool") or DEFAULT_POOL)
+    if pools.get(pool, -1) >= 0:  # -1: as many as you like
+        slots = pools[pool] // int(given.get("pool_slots") or 1)
+        yield slots, f"pool {pool} has {pools[pool]} slots"
+    yield parallelism, f"the bed runs {parallelism} tasks at once"
+
+
+def _limits_of_a_run(
+    structure: Mapping[str, Any], asked: Arrived, items: Mapping[str, int], given: Mapping[str, Any]
+) -> Iterator[tuple[int, str]]:
+    lengths = expected_lengths(structure, {}, None)
     number = items.get(asked.task, lengths.get(asked.task) if asked.task in lengths else 1)
     tries = len(asked.try_number or [1])
     if number is not None:
@@ -55,17 +85,19 @@ def limits(
         yield known * tries, f"it has {number} instances, and map_index {max(asked.map_index)} is none of them"
     if not asked.hold:
         return
-    given = {**tasks[asked.task], **(tasks[asked.task].get("partial_kwargs") or {})}
-    if asked.task in caps(structure):
-        yield caps(structure)[asked.task], f"its cap (max_active_tis_per_dag) is {caps(structure)[asked.task]}"
+    cap = given.get("max_active_tis_per_dagrun")
+    if cap is not None:
+        yield int(cap), f"its cap (max_active_tis_per_dagrun) is {cap}"
     dag_limit = structure["dag"].get("max_active_tasks")
     if dag_limit is not None:
         yield int(dag_limit), f"max_active_tasks of its DAG is {dag_limit}"
-    pool = str(given.get("pool") or DEFAULT_POOL)
-    if pool in pools:
-        slots = pools[pool] // int(given.get("pool_slots") or 1)
-        yield slots, f"pool {pool} has {pools[pool]} slots"
-    yield parallelism, f"the bed runs {parallelism} tasks at once"
+
+
+def _number_of_runs(case: Case, dag_id: str) -> int | None:
+    """How many runs of a DAG arrive at a gate; None where a backfill makes as many as it has days."""
+    listed = case.all_runs
+    runs = [run for index, run in enumerate(listed) if dag_of(listed, index) == dag_id]
+    return None if any(run.backfill is not None for run in runs) else max(len(runs), 1)
 
 
 def _gates(case: Case) -> Iterator[tuple[str, Arrived]]:

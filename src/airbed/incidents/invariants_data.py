@@ -36,7 +36,9 @@ def duplicates(bed: Bed, seen: Seen) -> Iterator[str]:
 def lost(bed: Bed, seen: Seen) -> Iterator[str]:
     """What an instance says it delivered is there: staged objects, loaded rows, XCom objects."""
     staged: set[str] | None = None
-    for run in [run for runs in seen.runs.values() for run in runs]:
+    # Of a run that was cleared, what it delivered in the end.
+    latest = {(run.dag_id, run.run_id): run for runs in seen.runs.values() for run in runs}
+    for run in latest.values():
         for each in [each for task in run.tasks.values() for each in task.instances if each.state == "success"]:
             value = each.value if isinstance(each.value, dict) else {}
             if isinstance(value.get("staging_key"), str):
@@ -47,7 +49,7 @@ def lost(bed: Bed, seen: Seen) -> Iterator[str]:
                 rows = _loaded(bed, run.logical_date.date().isoformat(), value["shard_id"])
                 if rows != value["rows_loaded"]:
                     yield f"{each.name} says it loaded {value['rows_loaded']} rows, and the warehouse has {rows}"
-    yield from _lost_xcoms(bed, {(run.dag_id, run.run_id) for runs in seen.runs.values() for run in runs})
+    yield from _lost_xcoms(bed, set(latest))
 
 
 def _lost_xcoms(bed: Bed, runs: set[tuple[str, str]]) -> Iterator[str]:

@@ -6,11 +6,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from airbed.incidents.expectation import Part, exactly_one
+from airbed.incidents.claims import Claim, exactly_one
 from airbed.plainyaml import ensure_json
 
 
-class Arrived(Part):
+class Arrived(Claim):
     """When `count` instances of a task have arrived. They are held until the fault is in force, unless `hold` is false.
 
     `map_index` and `items` (a path into the rendered task to its values) choose whose arrival counts; the others go by.
@@ -38,7 +38,7 @@ class Arrived(Part):
         return self
 
 
-class InState(Part):
+class InState(Claim):
     """When `count` instances of a task (of these map_indexes) are in an Airflow state."""
 
     task: str
@@ -50,7 +50,7 @@ class InState(Part):
     timeout: float = Field(120, gt=0, le=3600)
 
 
-class ServiceState(Part):
+class ServiceState(Claim):
     """When a part of the bed is in a state."""
 
     name: str
@@ -58,14 +58,14 @@ class ServiceState(Part):
     timeout: float = Field(60, gt=0, le=600)
 
 
-class Hits(Part):
+class Hits(Claim):
     """When another fault has hit so often."""
 
     of: str
     count: int = Field(1, ge=1)
 
 
-class When(Part):
+class When(Claim):
     """The moment of a fault: `start`, or conditions that must all have come; a gate opens once the fault is in force.
 
     `after` names a step: a fault (once it is in force, or with `.ended` once it was taken back), or a run (once it has
@@ -81,12 +81,12 @@ class When(Part):
 
     @model_validator(mode="after")
     def _moment(self) -> Self:
-        if not self.model_fields_set or (self.start and len(self.model_fields_set) > 1):
+        if self.start is False or not self.model_fields_set or (self.start and len(self.model_fields_set) > 1):
             raise ValueError("say start, or give one or more of arrived, state, service, hits, after")
         return self
 
 
-class Until(Part):
+class Until(Claim):
     """How long a fault stays in force: `end`, or exactly one condition. `seconds` of the bed's clock.
 
     Who is held by `arrived` goes on when the fault is gone; its timeout counts from when the fault came into force.

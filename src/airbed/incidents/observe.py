@@ -11,8 +11,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from airbed.clients.rows import Attempt
+from airbed.errors import Unavailable
 from airbed.incidents.glances import within
-from airbed.incidents.steps import RunState
+from airbed.incidents.steps import Inconclusive, RunState, together
 from airbed.runs.model import RunResult
 from airbed.runs.outcomes import collect
 
@@ -30,6 +31,7 @@ READ_WITHIN = 60.0  # seconds; a paused database would never answer
 class Seen:
     """What was seen. `runs` by name (a backfill has several), `attempts` their tries, `read` the rest by its place.
 
+    `attempts_of` has the tries by run: a clear has only those that it brought about.
     `unreadable` has the reason for each place that could not be read, `director` the director's journal.
     """
 
@@ -39,6 +41,7 @@ class Seen:
     read: dict[Part, Any] = field(default_factory=dict)
     unreadable: dict[Part, str] = field(default_factory=dict)
     director: list[dict[str, Any]] = field(default_factory=list)
+    attempts_of: dict[str, list[Attempt]] = field(default_factory=dict)
 
     def one(self, name: str | None) -> RunResult | None:
         """The (last) run of a name; of None the last run of all."""
@@ -73,6 +76,17 @@ class Observer:
                 # Whatever it is, it is told as a difference of the line that asked for it.
                 self.seen.unreadable[place] = " ".join(str(error).split()) or type(error).__name__
 
+    def keep(self, run: RunState) -> None:
+        """Read a run that is about to be cleared: afterwards nobody can. Inconclusive when it cannot be read now."""
+        place: Part = ("run", run.name)
+        if place in self.seen.read:
+            return
+        try:
+            self.seen.read[place] = within(READ_WITHIN, _named(place), lambda: self._run(run))
+        except Exception as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise Inconclusive(f"run {run.name} could not be read before it was cleared: {reason}") from error
+
     def _readers(self, played: Played) -> dict[Part, Callable[[], Any]]:
         bed, expect = self._bed, self._expect
         readers: dict[Part, Callable[[], Any]] = {
@@ -96,9 +110,11 @@ class Observer:
         results = [collect(self._bed, run.dag_id, run_id) for run_id in run.run_ids]
         attempts = self._bed.metadata.attempts(run.dag_id, run.run_ids)
         self.seen.runs[run.name] = results
-        self.seen.states[run.name] = _together([each.state for each in results])
-        known = {(each.dag_id, each.run_id) for each in self.seen.attempts}
-        self.seen.attempts += [each for each in attempts if (each.dag_id, each.run_id) not in known]
+        self.seen.states[run.name] = together([each.state for each in results])
+        # A clear has the run ids of what it cleared, and the tries from before it are not its own.
+        own = attempts if run.run.clear is None else [each for each in attempts if _began_after(each, run.triggered)]
+        self.seen.attempts_of[run.name] = own
+        self.seen.attempts = list({_try_of(each): each for each in (*self.seen.attempts, *attempts)}.values())
         return self.seen.states[run.name]
 
     def _log(self, wanted: LogExpect, played: Played) -> list[str]:
@@ -114,18 +130,24 @@ class Observer:
 
     def _task_log(self, wanted: LogExpect, played: Played) -> str:
         run = played.runs[wanted.run] if wanted.run is not None else list(played.runs.values())[-1]
-        texts = []
-        for run_id in run.run_ids:
-            rows = self._bed.metadata.instances(run.dag_id, run_id)
-            tried = next(
-                (each.try_number for each in rows if (each.task_id, each.map_index) == (wanted.task, wanted.map_index)),
-                0,
-            )
-            tries = [wanted.try_number] if wanted.try_number is not None else range(1, tried + 1)
-            texts += [
-                self._bed.airflow.log(run.dag_id, run_id, str(wanted.task), wanted.map_index, number)
-                for number in tries
-            ]
+        name = wanted.task if wanted.map_index < 0 else f"{wanted.task}[{wanted.map_index}]"
+        tries = {
+            run_id: each.try_number
+            for run_id in run.run_ids
+            for each in self._bed.metadata.instances(run.dag_id, run_id)
+            if (each.task_id, each.map_index) == (wanted.task, wanted.map_index)
+        }
+        # No log is not a log without such lines: `count: 0` would hold of a task id with a typing mistake.
+        if not tries:
+            raise Unavailable(f"there is no instance {name}")
+        if wanted.try_number is not None and wanted.try_number > max(tries.values()):
+            raise Unavailable(f"{name} was tried {max(tries.values())} times: there is no try {wanted.try_number}")
+        texts = [
+            self._bed.airflow.log(run.dag_id, run_id, str(wanted.task), wanted.map_index, number)
+            for run_id, tried in tries.items()
+            for number in range(1, tried + 1)
+            if wanted.try_number in (None, number)
+        ]
         return "\n".join(texts)
 
 
@@ -133,10 +155,12 @@ def _named(place: Part) -> str:
     return f"{place[0]} {place[1]}" if place[0] == "run" else f"expect.{place[0]}[{place[1]}]"
 
 
-def _together(states: list[str]) -> str:
-    """The state of several runs as one."""
-    unfinished = [each for each in states if each not in ("success", "failed")]
-    return unfinished[0] if unfinished else "failed" if "failed" in states else "success"
+def _try_of(each: Attempt) -> tuple[str, str, str, int, int]:
+    return each.dag_id, each.run_id, each.task_id, each.map_index, each.try_number
+
+
+def _began_after(each: Attempt, moment: datetime | None) -> bool:
+    return moment is None or each.start_date >= moment
 
 
 def _size(bed: Bed, service: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from airbed.faults.plane import FaultPlane
 from airbed.faults.platform.scenario_given import gate_prefix
 from airbed.incidents.gates import Gate
 from airbed.incidents.glances import Glances
-from airbed.incidents.references import fault_of
+from airbed.incidents.references import cleared_by, dag_of, fault_of
 from airbed.incidents.shield import shielded
 from airbed.incidents.sight import Sight
 from airbed.incidents.steps import FaultState, Inconclusive, RunState, StepFailed
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from airbed.bed import Bed
     from airbed.incidents.journal import Journal
     from airbed.incidents.moments import Arrived
+    from airbed.incidents.observe import Observer
     from airbed.incidents.schema import Case
 
 TICK = 0.05
@@ -44,7 +45,8 @@ class Played:
 class Play:
     """One play of a case. `owner` names it in the ledger; `faults` false plays it without them (the control run).
 
-    `beside` is the folder of the scenario file.
+    `beside` is the folder of the scenario file. `observer` looks when the runs have ended, with the faults still in
+    force, and at a run that is about to be cleared.
 
     `without` is a fault that is left out, while its gate and its place among the steps stay.
     """
@@ -57,6 +59,7 @@ class Play:
         journal: Journal,
         *,
         beside: Path,
+        observer: Observer,
         faults: bool = True,
         without: str | None = None,
     ) -> None:
@@ -64,11 +67,15 @@ class Play:
         self._case = case
         self._owner = owner
         self._journal = journal
+        self._observer = observer
         self._plane = FaultPlane(bed, owner)
         # Never used twice: the executor's late word on a task of the play before would be taken for one on this play's.
         self._token = secrets.token_hex(3)
         self._deadline = time.monotonic() + case.timeout
-        runs = {run.id: RunState(run, self._dag_of(index)) for index, run in enumerate(case.all_runs)}
+        listed = case.all_runs
+        runs = {run.id: RunState(run, dag_of(listed, index)) for index, run in enumerate(listed)}
+        earlier = {run.id: cleared_by(listed, index) for index, run in enumerate(listed)}
+        self._cleared = {name: runs[run.id] for name, run in earlier.items() if run is not None}
         states = {
             step.name: FaultState(step, None if step.name == without else fault_of(step, case, beside))
             for step in (case.faults if faults else [])
@@ -77,18 +84,8 @@ class Play:
         self._glances = Glances()
         self._sight = Sight(bed, self._plane, runs, states, [step.name for step in case.faults], self._glances)
 
-    def _dag_of(self, index: int) -> str:
-        """The DAG of a run; a clear has that of the run it clears."""
-        runs = self._case.all_runs
-        run = runs[index]
-        if run.dag is not None:
-            return run.dag
-        named = run.clear.run if run.clear is not None else None
-        earlier = next(at for at in reversed(range(index)) if named in (None, runs[at].id))
-        return self._dag_of(earlier)
-
-    def run(self, observe: Callable[[Played], None]) -> Played:
-        """Play it to its end. `observe` is called when the runs have ended, with the faults still in force.
+    def run(self) -> Played:
+        """Play it to its end.
 
         Raises nothing for what a step or the director does; that is in what is returned. Faults are taken back and
         gates opened in any case; Unavailable when that fails.
@@ -96,7 +93,7 @@ class Play:
         try:
             self._put_gates()
             self._loop()
-            observe(self.played)
+            self._observer.look(self.played)
         except StepFailed as error:
             self.played.failed_step = str(error)
             self._journal.add("step failed", why=str(error))
@@ -135,30 +132,27 @@ class Play:
 
     def _runs_due(self) -> bool:
         moved = False
-        earlier: list[RunState] = []
         for run in self.played.runs.values():
             if run.state == "waiting" and self._run_may_start(run):
-                self._start(run, earlier)
+                self._start(run)
                 moved = True
-            earlier.append(run)
         return moved
 
     def _run_may_start(self, run: RunState) -> bool:
         if any(each.state == "waiting" and each.step.when.start for each in self.played.faults.values()):
             return False
-        if run.run.after is not None:
-            # In a control run there are no faults to wait for.
-            return self._sight.reached(run.run.after)
-        if run.run.clear is None:
-            return True
-        earlier = list(self.played.runs.values())
-        before = earlier[: earlier.index(run)]
-        named = run.run.clear.run
-        return next(each for each in reversed(before) if named in (None, each.name)).state == "ended"
+        cleared = self._cleared.get(run.name)
+        if cleared is not None and cleared.state != "ended":
+            return False
+        # In a control run there are no faults to wait for.
+        return run.run.after is None or self._sight.reached(run.run.after)
 
-    def _start(self, run: RunState, earlier: list[RunState]) -> None:
+    def _start(self, run: RunState) -> None:
+        cleared = self._cleared.get(run.name)
+        if cleared is not None and cleared.run_ids:
+            self._observer.keep(cleared)
         try:
-            run.start(self._bed, self._run_id(run), earlier)
+            run.start(self._bed, self._run_id(run), cleared)
         except AirbedError as error:
             raise StepFailed(f"run {run.name} of {run.dag_id} was not started: {error}") from error
         self._journal.add("run started", id=run.name, dag=run.dag_id, runs=run.run_ids or None)

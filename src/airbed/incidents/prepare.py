@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airbed.errors import Unavailable
+from airbed.faults.objects import reaching
 from airbed.faults.plane import FaultPlane
 from airbed.faults.platform.scenario_given import ScenarioGiven
 from airbed.reset import reset
@@ -23,22 +23,14 @@ def prepare(bed: Bed, given: Given, beside: Path, owner: str, journal: Journal) 
     `beside` is the folder of the scenario file. Raises UsageError for data that cannot be, Unavailable for a bed that
     is not well.
     """
-    import psycopg
-
     journal.add("clearing", bed=bed.name)
     reset(bed)
     for seed in given.seed:
         summary = seed_pattern(bed, seed.pattern, seed.day, **seed.options)
         journal.add("seeded", pattern=summary.pattern, day=str(seed.day), rows=getattr(summary, "rows", None))
-    for sql in given.sql:
-        try:
-            with bed.database(sql.database) as connection:
-                connection.execute(sql.statement.encode())
-        except psycopg.Error as error:
-            reason = " ".join(str(error).split())
-            raise Unavailable(f"given.sql: {sql.database} refuses {sql.statement!r}: {reason}") from None
-    for each in given.objects:
-        bed.s3.put_object(Bucket=each.bucket, Key=each.key, Body=each.text.encode())
+    with reaching(bed) as s3:
+        for each in given.objects:
+            s3.put_object(Bucket=each.bucket, Key=each.key, Body=each.text.encode())
     FaultPlane(bed, owner).inject(
         ScenarioGiven(
             scenario=owner,
@@ -47,7 +39,7 @@ def prepare(bed: Bed, given: Given, beside: Path, owner: str, journal: Journal) 
             dags=[str((beside / dag).resolve()) for dag in given.dags],
             airflow=given.bed.airflow,
             warm=given.bed.warm,
-            undo_sql=[(sql.database, sql.undo) for sql in given.sql if sql.undo],
+            sql=[(sql.database, sql.statement, sql.undo) for sql in given.sql],
         )
     )
     journal.add("given", settings=given.bed.airflow or None, pools=given.pools or None, dags=given.dags or None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from airbed.faults import registry
 from airbed.faults.model import Fault
 from airbed.incidents.expectation import Expect
 from airbed.incidents.schema import ONLY, Case, FaultStep, Given, Run, Scenario
-from airbed.topology import SERVICES
+from airbed.topology import BUCKETS, SERVICES
 
 Place = tuple[str | int, ...]
 Problem = tuple[Place, str]
@@ -63,6 +63,11 @@ def _given(given: Given, place: Place, file: Path) -> Iterator[Problem]:
             continue
         for option in sorted(set(seed.options) - {*pattern.options, "seed"}):
             yield (*at, option), f"unknown option; the data of {pattern.dag_id} takes: {', '.join(pattern.options)}"
+        for option, value in sorted(seed.options.items()):
+            if option in pattern.options and (problem := pattern.problem_with(option, value)):
+                yield (*at, option), problem
+    for index, each in enumerate(given.objects):
+        yield from _reference(each.bucket, (*place, "objects", index, "bucket"), set(BUCKETS), "bucket")
     for index, dag in enumerate(given.dags):
         if not (file.parent / dag).is_file():
             yield (*place, "dags", index), f"there is no file {file.parent / dag}"
@@ -83,7 +88,11 @@ def _case(case: Case, place: Place, file: Path) -> Iterator[Problem]:
     yield from _expect(case.expect, (*place, "expect"), runs, faults)
     circle = _circle(case)
     if circle:
-        yield (*place, "faults"), f"steps wait for each other in a circle: {' -> '.join(circle)}"
+        at_fault = any(name in faults for name in circle)
+        yield (
+            (*place, "faults" if at_fault else "runs"),
+            f"steps wait for each other in a circle: {' -> '.join(circle)}",
+        )
 
 
 def _ids(case: Case, place: Place) -> Iterator[Problem]:
@@ -186,6 +195,22 @@ def _reference(name: str, place: Place, known: set[str], what: str = "step") -> 
     yield place, f"there is no {what} '{name}'; {hint}"
 
 
+def cleared_by(runs: Sequence[Run], index: int) -> Run | None:
+    """The run that the run at `index` clears: the one it names, or the one before it; None for one that clears none."""
+    clear = runs[index].clear
+    if clear is None:
+        return None
+    return next((each for each in reversed(runs[:index]) if clear.run in (None, each.id)), None)
+
+
+def dag_of(runs: Sequence[Run], index: int) -> str:
+    """The DAG of the run at `index`; a clear has that of the run it clears."""
+    cleared = cleared_by(runs, index)
+    if runs[index].dag is not None or cleared is None:
+        return str(runs[index].dag)
+    return dag_of(runs, runs.index(cleared))
+
+
 def step_and_moment(name: str, known: set[str]) -> tuple[str, str | None]:
     """`shard-1-down.ended` as its step and its moment (None: the usual one)."""
     base, dot, moment = name.rpartition(".")
@@ -196,8 +221,10 @@ def _circle(case: Case) -> list[str]:
     """Steps that can never start, because each waits for the next; empty when there are none."""
     known = {*(run.id for run in case.all_runs), *(step.name for step in case.faults)}
     waits: dict[str, set[str]] = {}
-    for run in case.all_runs:
+    for index, run in enumerate(case.all_runs):
+        cleared = cleared_by(case.all_runs, index)
         waits[run.id] = {step_and_moment(run.after, known)[0]} if run.after else set()
+        waits[run.id] |= {cleared.id} if cleared is not None else set()
     for step in case.faults:
         needs = [step.when.after and step_and_moment(step.when.after, known)[0], step.when.hits and step.when.hits.of]
         waits[step.name] = {each for each in needs if each}

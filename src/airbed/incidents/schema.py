@@ -9,7 +9,8 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from airbed.incidents.expectation import Expect, Invariant, Part
+from airbed.incidents.claims import Part
+from airbed.incidents.expectation import Expect, Invariant
 from airbed.incidents.moments import Until, When
 
 Name = r"[a-z0-9][a-z0-9_-]*"
@@ -33,7 +34,10 @@ class Seed(BaseModel):
 
 
 class Sql(Part):
-    """A statement for a database, as its superuser, before the runs; `undo` is run at the end of the case."""
+    """A statement for a database, as its superuser, before the runs.
+
+    `undo` is run at the end of the case, the last statement's first, and also when what is given fails half-way.
+    """
 
     database: Database
     statement: str
@@ -91,7 +95,11 @@ class Backfill(Part):
 
 
 class Clear(Part):
-    """Set instances of an earlier run back, so that they run again. No `run`: the one before in the list."""
+    """Set instances of an earlier run back, so that they run again. No `run`: the one before in the list.
+
+    It waits until that run has ended, also where `after` would come sooner. What came of that run until then is what
+    `expect` says of it; what comes after is of this run.
+    """
 
     run: str | None = None
     tasks: list[str] | None = None

@@ -106,13 +106,12 @@ class Sight:
         )
 
     def _in_state(self, wanted: InState) -> bool:
+        chosen = [run for run in self._runs.values() if wanted.run in (None, run.name)]
         count = 0
-        for run in self._runs.values():
-            if wanted.run not in (None, run.name):
-                continue
-            for run_id in run.run_ids:
-                rows = self._glances.at(f"rows of {run_id}", self._instances(run.dag_id, run_id)) or []
-                count += instances_in(rows, wanted.task, wanted.map_index, wanted.state)
+        # A clear has the run ids of the run it cleared: each counts once.
+        for dag_id, run_id in dict.fromkeys((run.dag_id, run_id) for run in chosen for run_id in run.run_ids):
+            rows = self._glances.at(f"rows of {dag_id} {run_id}", self._instances(dag_id, run_id)) or []
+            count += instances_in(rows, wanted.task, wanted.map_index, wanted.state)
         return count >= wanted.count
 
     def _instances(self, dag_id: str, run_id: str) -> Callable[[], Any]:

@@ -81,12 +81,13 @@ class RunState:
         """What the scenario calls it."""
         return self.run.id
 
-    def start(self, bed: Bed, run_id: str, earlier: Sequence[RunState]) -> None:
-        """Trigger it; UsageError for what Airflow refuses."""
+    def start(self, bed: Bed, run_id: str, cleared: RunState | None = None) -> None:
+        """Trigger it; a clear sets back the runs of `cleared`. UsageError for what Airflow refuses."""
         run = self.run
         self.triggered, self.clock = datetime.now(UTC), time.monotonic()
         if run.clear is not None:
-            cleared = _cleared(run, earlier)
+            if cleared is None or not cleared.run_ids:
+                raise UsageError("there is nothing to clear: the run before it made no run of Airflow")
             self.run_ids = list(cleared.run_ids)
             for each in self.run_ids:
                 bed.airflow.clear(
@@ -131,16 +132,19 @@ class RunState:
 
     def _state(self, bed: Bed) -> str:
         if self.backfill_id is None:
-            run = bed.metadata.run(self.dag_id, self.run_ids[0])
-            if run is None:
-                raise StepFailed(f"run {self.run_ids[0]} of {self.dag_id} was deleted while it was followed")
-            return run.state
+            return together([self._state_of(bed, run_id) for run_id in self.run_ids])
         days = bed.metadata.backfill_days(self.backfill_id)
         self.run_ids = [each.run_id for each in days if each.run_id]
         states = {each.state for each in days if each.run_id}
         if states - ENDED or not states:
             return "running"
         return "failed" if "failed" in states else "success"
+
+    def _state_of(self, bed: Bed, run_id: str) -> str:
+        run = bed.metadata.run(self.dag_id, run_id)
+        if run is None:
+            raise StepFailed(f"run {run_id} of {self.dag_id} was deleted while it was followed")
+        return run.state
 
     def is_late(self) -> bool:
         """Whether its own time is up."""
@@ -156,13 +160,10 @@ class RunState:
                 bed.airflow.set_run_state(self.dag_id, run_id, "failed")
 
 
-def _cleared(run: Run, earlier: Sequence[RunState]) -> RunState:
-    """The run that a clear is of."""
-    wanted = run.clear.run if run.clear is not None else None
-    found = [each for each in earlier if each.run_ids and wanted in (None, each.name)]
-    if not found:
-        raise UsageError(f"{run.id}: there is no earlier run {wanted or ''} to clear")
-    return found[-1]
+def together(states: Sequence[str]) -> str:
+    """The state of several runs as one: that of the first that has not ended, else failed when one of them did."""
+    unfinished = [each for each in states if each not in ENDED]
+    return unfinished[0] if unfinished else "failed" if "failed" in states else "success"
 
 
 def instances_in(rows: Sequence[Any], task: str, map_index: Sequence[int] | None, state: str) -> int:

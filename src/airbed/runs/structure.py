@@ -40,18 +40,21 @@ def caps(structure: Mapping[str, Any]) -> dict[str, int]:
 
 
 def expected_lengths(
-    structure: Mapping[str, Any], map_lengths: Mapping[str, int], pushed: Mapping[str, int]
+    structure: Mapping[str, Any], map_lengths: Mapping[str, int], pushed: Mapping[str, int] | None
 ) -> dict[str, int | None]:
     """For every mapped task, the number of instances its inputs ask for; None while an input is unknown.
 
     `map_lengths` is the length of each unmapped task's mapped-over result, `pushed` the number of values that the
-    instances of each mapped task returned (mapping over a mapped task skips those without one).
+    instances of each mapped task returned (mapping over a mapped task skips those without one); None while no run is
+    there to ask.
     """
     all_expansions = expansions(structure)
     mapped = {task_id for task_id, inputs in all_expansions.items() if inputs}
 
     def of_task(task_id: str) -> int | None:
-        return pushed.get(task_id, 0) if task_id in mapped else map_lengths.get(task_id)
+        if task_id not in mapped:
+            return map_lengths.get(task_id)
+        return pushed.get(task_id, 0) if pushed is not None else None
 
     def of_reference(reference: Mapping[str, Any]) -> int | None:
         kind = reference.get("type", "")

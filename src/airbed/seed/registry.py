@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
@@ -43,6 +44,18 @@ class Pattern:
         """Names of the options besides day and seed."""
         parameters = inspect.signature(self.put).parameters.values()
         return tuple(each.name for each in parameters if each.kind is each.KEYWORD_ONLY and each.name != "seed")
+
+    def problem_with(self, option: str, value: Any) -> str | None:
+        """What is wrong with the type of an option's value, as a file says it; None when nothing is."""
+        from pydantic import TypeAdapter, ValidationError
+
+        wanted = inspect.signature(self.put, eval_str=True).parameters[option].annotation
+        try:
+            TypeAdapter(wanted).validate_json(json.dumps(value, default=str), strict=True)
+        except ValidationError as error:
+            said = error.errors()[0]["msg"].removeprefix("Input should be ")
+            return f"{said} is needed, not {value!r}"
+        return None
 
 
 def _s3_daily(

@@ -182,3 +182,16 @@ def test_the_digest_has_verdict_and_broken_invariants() -> None:
         len({digest(expect, seen(), [], "a"), digest(expect, seen(), [], "b"), digest(expect, seen(), ["lost"], "a")})
         == 3
     )
+
+
+@pytest.mark.parametrize(
+    ("work", "field"),
+    [
+        ({"tries": {1: 3, 7: 3}}, "tries"),
+        ({"errors": {1: "went", 7: "refused"}}, "errors"),
+        ({"seconds": {0: {"at_most": 1}, 7: {"at_most": 1}}}, "seconds"),
+    ],
+)
+def test_what_is_said_of_an_instance_that_is_not_there_does_not_hold(work: dict[str, Any], field: str) -> None:
+    line = f"expect.tasks.work.{field}: there is no instance with map_index 7; there are 0-2"
+    assert told(seen(), tasks={"work": work}) == [line]

@@ -11,6 +11,7 @@ from pydantic import Field
 from airbed.errors import Unavailable, UsageError
 from airbed.faults import dagfiles
 from airbed.faults.model import Fault, Level, Plan
+from airbed.faults.platform.scenario_sql import Statement, run_statements, undo_statements
 from airbed.faults.postgres import ask
 from airbed.spec import write_private
 
@@ -27,7 +28,7 @@ _PUT_BACK = """
 
 
 class ScenarioGiven(Fault):
-    """The file `armed` (tasks fail when the director does not answer), pools, variables, DAG files, settings."""
+    """The file `armed` (tasks fail when the director does not answer), SQL, pools, variables, DAG files, settings."""
 
     kind: ClassVar[str] = "scenario.given"
     level: ClassVar[Level] = "platform"
@@ -42,7 +43,7 @@ class ScenarioGiven(Fault):
     dags: list[str] = Field(default=[], description="paths of DAG files that are added to the bed")
     airflow: dict[str, str] = Field(default={}, description="Airflow settings, such as WORKERS__EXECUTION_API_TIMEOUT")
     warm: bool = Field(default=True, description="false: the execution API is restarted and not asked once")
-    undo_sql: list[tuple[str, str]] = Field(default=[], description="statements by database, run at the end")
+    sql: list[Statement] = Field(default=[], description="database, statement, and its undo for the end (or null)")
 
     def check(self, bed: Bed) -> None:
         """Refuse a Variable that the bed's environment hides."""
@@ -87,6 +88,7 @@ class ScenarioGiven(Fault):
     def apply(self, bed: Bed, plan: Plan) -> None:
         """Arm first: from here on a task without the director's word fails."""
         write_private(bed.files.armed, f"{self.scenario}\n")
+        run_statements(bed, plan, self.sql)
         if self.airflow or not self.warm:
             bed.substrate.with_airflow_settings(self.airflow, warm=self.warm)
         for name, slots in self.pools.items():
@@ -172,9 +174,7 @@ class ScenarioGiven(Fault):
             bed.substrate.with_airflow_settings({}, warm=True)
 
     def _undo_sql(self, bed: Bed, plan: Plan) -> None:
-        for service, statement in self.undo_sql:
-            with bed.database(service) as connection:
-                connection.execute(statement.encode())
+        undo_statements(bed, plan, self.sql)
 
 
 def gate_prefix(scenario: str) -> str:
