@@ -163,7 +163,7 @@ def test_a_half_made_bed_begins_anew_on_what_it_was_on(
     files.write_spec(BedSpec(name="mine", substrate="compose", state="creating"))
     for check in ("ensure_possible", "prepare"):
         monkeypatch.setattr(f"airbed.substrates.compose.beds.{check}", lambda *words: None)
-    engine = Engine("docker", "unix:///nowhere.sock", {})
+    engine = Engine("/bin/true", "unix:///nowhere.sock", {})
     monkeypatch.setattr(Engine, "identity", lambda self: {"socket": self.socket, "id": "A"})
     monkeypatch.setattr("airbed.substrates.compose.beds.find", lambda settings: engine)
     monkeypatch.setattr("airbed.substrates.compose.beds.remove", lambda *words: Removed(0, 0, []))
