@@ -34,8 +34,8 @@ log = logging.getLogger(__name__)
 MINIMUM_ROWS = 100_000
 TARGET_SCHEMA = "warehouse_events"
 
-# The e-mail leaves as HMAC-SHA256, made of what every Postgres has (pgcrypto's hmac() gives the same). The key is a
-# setting of the session, not a part of this text: statements end up in server logs.
+# The e-mail leaves as HMAC-SHA256, made of what every Postgres has (pgcrypto's hmac() gives the same). The key comes as
+# a setting that the session begins with: statements end up in server logs, with their parameters.
 # LEFT JOIN: an event whose user is deleted by now is still an event.
 READ_DAY = """
 COPY (
@@ -130,7 +130,8 @@ def copy_day(
     shard_id: int, conn_id: str, schema: str, target_schema: str, day: date, batch_size: int
 ) -> tuple[int, int]:
     """Replace one shard's day in the warehouse, in one transaction; returns the rows counted there, and loaded."""
-    with connect(conn_id, schema) as source, connect("warehouse", target_schema) as warehouse:
+    key = key_options(email_hash_key())
+    with connect(conn_id, schema, key) as source, connect("warehouse", target_schema) as warehouse:
         reader, writer = source.cursor(), warehouse.cursor()
         # Another run that loads the same day of this shard waits here, before it takes its snapshot: an older
         # snapshot is never loaded over a newer one.
@@ -146,24 +147,20 @@ def copy_day(
         return source_rows, writer.rowcount
 
 
-def connect(conn_id: str, search_path: str) -> Any:
+def connect(conn_id: str, search_path: str, options: str = "") -> Any:
     """A psycopg connection of one transaction: committed at the end of the `with` block, rolled back on an error."""
     from airflow.providers.postgres.hooks.postgres import PostgresHook
 
-    return PostgresHook(conn_id, options=f"-c search_path={search_path}").get_conn()
+    return PostgresHook(conn_id, options=f"-c search_path={search_path} {options}").get_conn()
 
 
 def open_day(reader: Any, day: date, shard: str) -> int:
-    """Freeze one snapshot for all that follows, hand over the hash key, and count the day's rows.
+    """Freeze one snapshot for all that follows, and count the day's rows.
 
     Raises AirflowFailException (not retried) when the shard has no partition for the day: 0 rows would look
     like a quiet day.
     """
     reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-    inner, outer = hmac_pads(email_hash_key())
-    reader.execute(
-        "SELECT set_config('etl.inner_pad', %s, true), set_config('etl.outer_pad', %s, true)", [inner, outer]
-    )
     partition = f"user_events_{day:%Y%m%d}"
     if reader.execute("SELECT to_regclass(%s)", [partition]).fetchone()[0] is None:
         raise AirflowFailException(f"{shard} has no partition {partition} for {day}: was the day ever written there?")
@@ -180,14 +177,14 @@ def email_hash_key() -> str:
     return key
 
 
-def hmac_pads(key: str) -> tuple[str, str]:
-    """The key as HMAC-SHA256 uses it (RFC 2104), inner and outer, as hexadecimal digits."""
+def key_options(key: str) -> str:
+    """The key as READ_DAY wants it from the connection: inner and outer pad (RFC 2104) in hexadecimal digits."""
     block = key.encode()
     block = (sha256(block).digest() if len(block) > 64 else block).ljust(64, b"\0")
     inner, outer = bytes(byte ^ 0x36 for byte in block).hex(), bytes(byte ^ 0x5C for byte in block).hex()
     mask_secret(inner)
     mask_secret(outer)
-    return inner, outer
+    return f"-c etl.inner_pad={inner} -c etl.outer_pad={outer}"
 
 
 def batched(rows: Iterable[bytes], size: int) -> Iterator[list[bytes]]:

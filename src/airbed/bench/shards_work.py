@@ -59,16 +59,13 @@ def _one(dag: ModuleType | str, number: int, day: date) -> int:
 def copy(dag: ModuleType, day: date) -> int:
     """Plain COPY through this one process, without Airflow."""
     rows = 0
-    pads = dag.hmac_pads(os.environ["AIRFLOW_VAR_EMAIL_HASH_KEY"])
+    key = dag.key_options(os.environ["AIRFLOW_VAR_EMAIL_HASH_KEY"])
     for number, url in enumerate(json.loads(os.environ["BENCH_SHARDS"])):
         with (
-            psycopg.connect(url, options=f"-c search_path={SHARDS[number][1]}") as source,
+            psycopg.connect(url, options=f"-c search_path={SHARDS[number][1]} {key}") as source,
             psycopg.connect(os.environ["BENCH_WAREHOUSE"], options=f"-c search_path={dag.TARGET_SCHEMA}") as warehouse,
         ):
             reader, writer = source.cursor(), warehouse.cursor()
-            reader.execute(
-                "SELECT set_config('etl.inner_pad', %s, true), set_config('etl.outer_pad', %s, true)", list(pads)
-            )
             with (
                 reader.copy(dag.READ_DAY, {"shard_id": number, "day": day}) as blocks,
                 writer.copy(dag.WRITE_DAY) as target,
