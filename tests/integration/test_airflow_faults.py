@@ -161,6 +161,21 @@ def test_a_version_without_a_dag(
     assert is_known(bed)
 
 
+def test_a_file_that_could_not_be_imported_is_so_again(
+    bed: Any, faults: Any, run_dag: Any, dag_file: Path, tmp_path: Path
+) -> None:
+    def is_broken() -> bool:
+        return any(Path(each.filename).name == dag_file.name for each in bed.metadata.import_errors())
+
+    (tmp_path / "new.py").write_text(VERSION.format(version="new"))
+    dag_file.write_text("from airflow.sdk import dag, nothing_of_that_name\n")
+    eventually(is_broken, 60)
+    with faults.injected("airflow.dag-file", file=dag_file.name, by=str(tmp_path / "new.py")):
+        assert not is_broken()
+        assert run_dag("faults_versions", conf={}).task("work").values == ["new", "new"]
+    assert is_broken()
+
+
 def test_a_users_own_dag_file_is_never_changed(bed: Any, faults: Any, tmp_path: Path) -> None:
     (tmp_path / "new.py").write_text("")
     with pytest.raises(UsageError, match=r"the bed's own DAG folder has no file 'every_end.py'"):

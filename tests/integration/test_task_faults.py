@@ -92,6 +92,7 @@ def test_every_kind_on_mapped_instances_of_a_foreign_dag(bed: Any, run_dag: Any,
 def test_a_hang_ends_when_it_is_undone(bed: Any, run_dag: Any, faults: Any) -> None:
     """In the same try, and the work is done. Before it a deferred task fails after it was resumed."""
     resumed = faults.inject("task.raise", dag_id=DAG, task_id="tail.later", try_number=1, when="after", message="late")
+    slow = faults.inject("task.slow", dag_id=DAG, task_id="tail.later", try_number=1, seconds=0.1)
     with ThreadPoolExecutor(1) as elsewhere, faults.injected("task.hang", dag_id=DAG, task_id="tail.gate") as hang:
         run = elsewhere.submit(run_dag, DAG)
         until(lambda: faults.fired(hang) == 1, "tail.gate hangs")
@@ -100,6 +101,8 @@ def test_a_hang_ends_when_it_is_undone(bed: Any, run_dag: Any, faults: Any) -> N
     assert result.state == "success"
     assert (result.single("tail.gate").tries, result.single("tail.later").tries) == (1, 2)
     assert faults.fired(resumed) == 1
+    # Before the first part of the try, not again before the part that was resumed.
+    assert faults.fired(slow) == 1
     assert "late" in bed.airflow.log(DAG, result.run_id, "tail.later", -1, 1)
 
 

@@ -80,6 +80,24 @@ def test_a_rule_is_asked_for_fired_and_read_back(tmp_path: Path) -> None:
     serve(tmp_path, talk)
 
 
+def test_a_resumed_try_is_offered_no_rule_that_it_has_met(tmp_path: Path) -> None:
+    async def talk(http: Http, _: Director) -> None:
+        for rule in ({"action": "slow", "seconds": 1}, {"action": "oom-kill", "megabytes": 500}):
+            chosen = {key: RULE[key] for key in ("dag_id", "task_id")}
+            assert (await http("POST", "/task-rules", {**chosen, **rule, "id": rule["action"]}))[0] == 201
+        for name in ("slow", "oom-kill"):
+            assert (await http("POST", "/task/fired", {**INSTANCE, "rule": name}))[1] == {"fire": True}
+        resumed = {**INSTANCE, "resumed": True}
+        (offered,) = (await http("POST", "/task", resumed))[1]["rules"]
+        assert offered["id"] == "oom-kill"
+        fire = [(await http("POST", "/task/fired", {**resumed, "rule": name}))[1] for name in ("slow", "oom-kill")]
+        assert fire == [{"fire": False}, {"fire": True}]
+        entries = (await http("GET", "/journal"))[1]["entries"]
+        assert [entry["kind"] for entry in entries] == ["fired", "fired", "asked"]
+
+    serve(tmp_path, talk)
+
+
 def test_many_claims_at_once_never_exceed_times(tmp_path: Path) -> None:
     async def talk(http: Http, _: Director) -> None:
         _, rule = await http("POST", "/task-rules", {"dag_id": "d", "task_id": "t", "action": "kill", "times": 7})

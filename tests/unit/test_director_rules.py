@@ -99,6 +99,28 @@ def test_arrivals_are_counted_once_in_the_order_they_come(book: RuleBook) -> Non
     assert [position for _, position in [book.claim(rule_id, instance(map_index=7, try_number=2))]] == [5]
 
 
+@pytest.mark.parametrize("times", [None, 1])
+def test_what_fired_before_a_deferred_try_does_not_fire_when_it_is_resumed(tmp_path: Path, times: int | None) -> None:
+    book = RuleBook(tmp_path / "rules.json")
+    slow = book.add(TaskRule.parse({**BASE, "action": "slow", "seconds": 1, "times": times}))
+    limit = book.add(TaskRule.parse({**BASE, "action": "oom-kill", "megabytes": 500, "times": times}))
+    late = book.add(TaskRule.parse({**BASE, "action": "slow", "seconds": 1, "when": "after"}))
+    assert [book.claim(each, instance())[0] is not None for each in (slow, limit)] == [True, True]
+
+    again = RuleBook(tmp_path / "rules.json")
+    assert list(again.matching(instance(), resumed=True)) == [limit, late]
+    assert again.claim(slow, instance(), resumed=True) == (None, None)
+    rule, position = again.claim(limit, instance(), resumed=True)
+    assert rule is not None
+    assert (rule.action, position) == ("oom-kill", None)
+    assert again.claim(late, instance(), resumed=True)[0] is not None
+    assert [each["fired"] for each in again.all()] == [1, 1, 1]
+    if times is None:
+        # The next try, and one that was resumed without having met the rule, meet it.
+        assert again.claim(slow, instance(try_number=2))[0] is not None
+        assert again.claim(slow, instance(map_index=4), resumed=True)[0] is not None
+
+
 def test_the_same_id_twice_is_one_rule(book: RuleBook) -> None:
     assert book.add(TaskRule.parse(BASE), "airbed-f1") == book.add(TaskRule.parse(BASE), "airbed-f1") == "airbed-f1"
     assert len(book.all()) == 1

@@ -21,9 +21,12 @@ class DirectorUnreachable(RuntimeError):
 
 
 class DirectorClient:
-    """Asks the director for one task instance. OSError or ValueError when it does not answer as it should."""
+    """Asks the director for one task instance. OSError or ValueError when it does not answer as it should.
 
-    def __init__(self, url: str, token: str, ti: Any) -> None:
+    `resumed`: its try goes on in this process after a trigger.
+    """
+
+    def __init__(self, url: str, token: str, ti: Any, *, resumed: bool = False) -> None:
         self._address = url.removeprefix("http://").rstrip("/")
         self._token = token
         self._instance = {
@@ -33,21 +36,22 @@ class DirectorClient:
             "map_index": -1 if ti.map_index is None else ti.map_index,
             "try_number": ti.try_number,
         }
+        self._asker = {**self._instance, "resumed": resumed}
         where = "" if self._instance["map_index"] < 0 else f"[{self._instance['map_index']}]"
         self.instance = f"{ti.dag_id}.{ti.task_id}{where} try {ti.try_number}"
 
     def ask(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """The rules that may fire for this instance, and the gates it may meet."""
-        answer = self._send("POST", "/task", self._instance)
+        answer = self._send("POST", "/task", self._asker)
         return list(answer["rules"]), list(answer["gates"])
 
     def ask_again(self) -> list[dict[str, Any]]:
         """The rules that may fire by now, after a gate."""
-        return list(self._send("POST", "/task", {**self._instance, "again": True})["rules"])
+        return list(self._send("POST", "/task", {**self._asker, "again": True})["rules"])
 
     def claim(self, rule_id: str) -> bool:
         """Count one firing of a rule; False when it is not this instance's turn, or the rule is spent or gone."""
-        return bool(self._send("POST", "/task/fired", {**self._instance, "rule": rule_id})["fire"])
+        return bool(self._send("POST", "/task/fired", {**self._asker, "rule": rule_id})["fire"])
 
     def in_force(self, rule_id: str) -> bool:
         """Whether a rule is still there; a director that does not answer leaves it there."""

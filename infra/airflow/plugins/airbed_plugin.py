@@ -33,9 +33,10 @@ class TaskFaults:
         """Ask the director, wait at the gates, and put the faults around the task's work."""
         from airbed_director import DirectorClient, DirectorUnreachable, go_on_without
 
-        director = DirectorClient(
-            os.environ["AIRBED_DIRECTOR"], os.environ.get("AIRBED_DIRECTOR_TOKEN", ""), task_instance
-        )
+        context = task_instance._ti_context_from_server
+        resumed = bool(context and context.next_method)
+        url, token = os.environ["AIRBED_DIRECTOR"], os.environ.get("AIRBED_DIRECTOR_TOKEN", "")
+        director = DirectorClient(url, token, task_instance, resumed=resumed)
         task = task_instance.task
         try:
             rules, gates = director.ask()
@@ -61,9 +62,8 @@ class TaskFaults:
         if rules or after:
             from airbed_faults import Faults
 
-            context = task_instance._ti_context_from_server
             faults = Faults(director, rules, after, chosen)
-            install(faults, task, resumed=bool(context and context.next_method))
+            install(faults, task, resumed=resumed)
 
 
 class AirbedPlugin(AirflowPlugin):

@@ -15,16 +15,23 @@ from airbed.errors import UsageError
 
 @dataclass
 class Kept:
-    """A rule, how often it fired, and who has arrived, in order."""
+    """A rule, how often it fired, who has arrived, in order, and who met it with the work still before them."""
 
     rule: TaskRule
     fired: int = 0
     arrived: dict[Instance, None] = field(default_factory=dict)
+    met: dict[Instance, None] = field(default_factory=dict)
 
     @property
     def spent(self) -> bool:
         """Whether it cannot fire any more."""
         return self.rule.times is not None and self.fired >= self.rule.times
+
+    def may_fire(self, instance: Instance, resumed: bool) -> bool:
+        """Whether it may fire for an instance that it matches; once for the two parts of a try that was deferred."""
+        if resumed and instance in self.met:
+            return self.rule.lasts
+        return not self.spent
 
 
 class RuleBook:
@@ -80,25 +87,38 @@ class RuleBook:
         """Every rule as `get` gives it, in the order they were added."""
         return [rule for rule_id in self._rules if (rule := self.get(rule_id)) is not None]
 
-    def matching(self, instance: Instance) -> dict[str, TaskRule]:
-        """The rules for an instance that may still fire, by id."""
-        return {key: kept.rule for key, kept in self._rules.items() if kept.rule.matches(instance) and not kept.spent}
+    def matching(self, instance: Instance, *, resumed: bool = False) -> dict[str, TaskRule]:
+        """The rules for an instance that may still fire, by id; `resumed`: its try goes on after a trigger."""
+        return {
+            key: kept.rule
+            for key, kept in self._rules.items()
+            if kept.rule.matches(instance) and kept.may_fire(instance, resumed)
+        }
 
-    def claim(self, rule_id: str, instance: Instance) -> tuple[TaskRule | None, int | None]:
+    def has_met(self, rule_id: str, instance: Instance) -> bool:
+        """Whether the rule fired before the work of that try, and let it go on."""
+        return rule_id in self._rules and instance in self._rules[rule_id].met
+
+    def claim(self, rule_id: str, instance: Instance, *, resumed: bool = False) -> tuple[TaskRule | None, int | None]:
         """An instance is at the point of the fault: the rule when it fires, counted; None when it does not.
 
         The second is the instance's position among the arrivals, for a rule that has `arrivals`. A rule that is gone,
-        spent or not for that instance does not fire.
+        spent or not for that instance does not fire. In the `resumed` part of a try, what fired before the first part
+        does not fire again; only a limit for the whole work does, and is not counted again.
         """
         kept = self._rules.get(rule_id)
-        if kept is None or not kept.rule.matches(instance) or kept.spent:
+        if kept is None or not kept.rule.matches(instance) or not kept.may_fire(instance, resumed):
             return None, None
+        if resumed and instance in kept.met:
+            return kept.rule, None
         position = None
         if kept.rule.arrivals is not None:
             kept.arrived.setdefault(instance)
             position = list(kept.arrived).index(instance) + 1
         fires = kept.rule.arrivals is None or position in kept.rule.arrivals
         kept.fired += fires
+        if fires and kept.rule.leaves_the_work:
+            kept.met[instance] = None
         self._save()
         return kept.rule if fires else None, position
 
@@ -110,8 +130,8 @@ class RuleBook:
             self._last = int(state["last"])
             for saved in state["rules"]:
                 rule_id, fired = str(saved.pop("id")), int(saved.pop("fired"))
-                arrived = {Instance(*each): None for each in saved.pop("arrived")}
-                self._rules[rule_id] = Kept(TaskRule.parse(saved), fired, arrived)
+                arrived, met = ({Instance(*each): None for each in saved.pop(name, [])} for name in ("arrived", "met"))
+                self._rules[rule_id] = Kept(TaskRule.parse(saved), fired, arrived, met)
         except (ValueError, KeyError, TypeError, UsageError) as error:
             raise UsageError(
                 f"director: {self._file} is not a file of task rules ({error}); delete it to start without"
@@ -119,7 +139,10 @@ class RuleBook:
 
     def _save(self) -> None:
         rules = [
-            {"id": key, **kept.rule.view(), "fired": kept.fired, "arrived": [astuple(each) for each in kept.arrived]}
+            {
+                **{"id": key, **kept.rule.view(), "fired": kept.fired},
+                **{"arrived": [*map(astuple, kept.arrived)], "met": [*map(astuple, kept.met)]},
+            }
             for key, kept in self._rules.items()
         ]
         write_state(self._file, json.dumps({"last": self._last, "rules": rules}))

@@ -29,6 +29,8 @@ _DETAILS: dict[str, tuple[str, ...]] = {
 }
 ACTIONS = tuple(_DETAILS)
 _BEFORE_ONLY = ("memory-limit", "oom-kill")
+# After the other ones nothing of the try is left that a trigger could resume.
+_LEAVE_THE_WORK = ("slow", *_BEFORE_ONLY)
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,16 @@ class TaskRule:
     def offer(self) -> dict[str, Any]:
         """What the task's process must know."""
         return {"action": self.action, "when": self.when, "where": self.where, **self.details()}
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it is about the whole work: a part of it that is resumed in another process needs it again."""
+        return self.action in _BEFORE_ONLY
+
+    @property
+    def leaves_the_work(self) -> bool:
+        """Whether it comes before the work and lets it go on, maybe in a second process."""
+        return self.when == "before" and self.action in _LEAVE_THE_WORK
 
     def matches(self, instance: Instance) -> bool:
         """Whether the rule is for that instance (apart from `where`, which only the task's process can check)."""

@@ -64,11 +64,12 @@ class TaskRoutes:
     async def ask(self, request: web.Request) -> web.Response:
         """An instance starts: the `rules` that may fire for it, each to be claimed first, and the `gates` it may meet.
 
-        With `"again": true` (after a gate) only the rules are looked up, and the journal is left alone.
+        With `"again": true` (after a gate) only the rules are looked up, and the journal is left alone. With
+        `"resumed": true` its try goes on after a trigger: what fired before the first part is left out.
         """
         body = read.as_object(await json_body(request), "task instance")
         instance = Instance.parse(body)
-        matching = self._rules.matching(instance)
+        matching = self._rules.matching(instance, resumed=body.get("resumed") is True)
         rules = [{"id": key, **rule.offer()} for key, rule in matching.items()]
         if body.get("again") is True:
             return web.json_response({"rules": rules, "gates": []})
@@ -82,7 +83,12 @@ class TaskRoutes:
         """An instance is about to have a fault: `{"fire": true}` and counted, or false: not its turn, spent or gone."""
         body = read.as_object(await json_body(request), "task instance")
         instance, rule_id = Instance.parse(body), str(body.get("rule"))
-        rule, position = self._rules.claim(rule_id, instance)
+        resumed = body.get("resumed") is True
+        goes_on = resumed and self._rules.has_met(rule_id, instance)
+        rule, position = self._rules.claim(rule_id, instance, resumed=resumed)
+        if goes_on:
+            # Said and counted in the first part of the try.
+            return web.json_response({"fire": rule is not None})
         if position is not None:
             self._journal.add("arrived", **asdict(instance), rule=rule_id, position=position)
         if rule is not None:

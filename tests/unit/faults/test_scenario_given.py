@@ -11,6 +11,7 @@ import pytest
 
 from airbed.clients.rest import BadRequest
 from airbed.errors import UsageError
+from airbed.faults import dagfiles
 from airbed.faults.platform import scenario_given
 from airbed.faults.platform.scenario_given import ScenarioGiven
 
@@ -41,7 +42,7 @@ class Airflow:
 def bed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     airflow = Airflow()
     monkeypatch.setattr(scenario_given, "ask", airflow.ask)
-    monkeypatch.setattr(scenario_given, "_is_parsed", lambda bed, file: True)
+    monkeypatch.setattr(dagfiles, "known", lambda bed, file: dagfiles.Known(file.stat().st_mtime, 0, 1))
     folder = tmp_path / "scenario-dags"
     folder.mkdir()
     return SimpleNamespace(
@@ -71,6 +72,22 @@ def test_a_variable_of_the_beds_environment_is_refused(bed: Any, tmp_path: Path)
         ScenarioGiven(scenario="s/c", variables={"items": "5"}).check(bed)
     ScenarioGiven(scenario="s/c", variables={"other": "5"}).check(bed)
     ScenarioGiven(scenario="s/c").check(bed)
+
+
+def test_a_dag_file_that_cannot_be_imported_is_told_and_an_old_error_of_that_name_is_not(
+    bed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "orders.py").write_text("# of the scenario\n")
+    bed.metadata = SimpleNamespace(
+        import_errors=lambda: [SimpleNamespace(filename="orders.py", stacktrace="Traceback\nNameError: no dag\n")]
+    )
+    fault = ScenarioGiven(scenario="s/c", dags=[str(tmp_path / "orders.py")])
+    monkeypatch.setattr(dagfiles, "known", lambda bed, file: dagfiles.Known(file.stat().st_mtime, 1, 1))
+    plan = fault.plan(bed, "airbed-f1")
+    fault.apply(bed, plan)
+    monkeypatch.setattr(dagfiles, "known", lambda bed, file: dagfiles.Known(0, file.stat().st_mtime, 0))
+    with pytest.raises(UsageError, match=r"orders\.py cannot be imported: NameError: no dag"):
+        fault.apply(bed, plan)
 
 
 def test_a_dag_file_that_was_there_is_put_back_byte_by_byte(bed: Any, tmp_path: Path) -> None:

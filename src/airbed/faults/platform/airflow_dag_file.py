@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,13 +11,15 @@ from pydantic import Field
 from airbed.errors import Unavailable, UsageError
 from airbed.faults import dagfiles
 from airbed.faults.model import Fault, Level, Plan, Target
-from airbed.faults.postgres import ask
 
 if TYPE_CHECKING:
     from airbed.bed import Bed
 
 _PATIENCE = 60.0  # seconds; Airflow looks every second, and one parse takes seconds on a busy machine
-_POLL = 0.2
+# DAGs that are no longer in a file that is parsed still: known for 50 s more, and looked for once a minute.
+_FORGOTTEN_WITHIN = 150.0
+# What Airflow makes of a file: an import error, DAGs, or neither.
+BROKEN, SOUND, EMPTY = "broken", "sound", "empty"
 
 
 class DagFileChanged(Fault):
@@ -25,7 +27,7 @@ class DagFileChanged(Fault):
 
     Only files there can be changed: a scenario's `given: dags:` puts them there, or you copy yours. Your own folders
     are never written to. In force when Airflow has parsed the new version, or has recorded that it cannot be imported.
-    At the end the old version is put back and parsed.
+    At the end the old version is put back and parsed; one that could not be imported, or had no DAG, is so again.
     """
 
     kind: ClassVar[str] = "airflow.dag-file"
@@ -54,50 +56,56 @@ class DagFileChanged(Fault):
             raise UsageError(f"there is no file {self.by} to replace {self.file} by; give the path of the new version")
 
     def plan(self, bed: Bed, key: str) -> Plan:
-        """The old version's content: it is text, and small."""
-        return {"key": key, "content": dagfiles.content(bed.files.scenario_dags / self.file)}
+        """The old version's content (it is text, and small), and what Airflow made of it."""
+        file = bed.files.scenario_dags / self.file
+        return {"key": key, "content": dagfiles.content(file), "was": _kind_of(dagfiles.known(bed, file))}
 
     def apply(self, bed: Bed, plan: Plan) -> None:
         """Put the new version in its place, whole at once."""
         dagfiles.put(bed.files.scenario_dags / self.file, dagfiles.content(Path(self.by)) or "")
 
     def confirm(self, bed: Bed, plan: Plan) -> None:
-        """Wait until Airflow has parsed it."""
-        _await_parsed(bed, self.file, broken_will_do=True)
+        """Wait until Airflow has parsed it, whatever came of it."""
+
+        def is_done(found: dagfiles.Known, written: float) -> bool:
+            gone = plan.get("was") != EMPTY and _kind_of(found) == EMPTY
+            return found.began >= written or found.broken >= written or gone
+
+        self._await(bed, is_done, _PATIENCE)
 
     def undo(self, bed: Bed, plan: Plan) -> None:
-        """Put the old version back and wait until Airflow has parsed it."""
+        """Put the old version back and wait until Airflow has parsed it, and made of it what it had made before."""
+        was = plan.get("was", SOUND)
+
+        def is_done(found: dagfiles.Known, written: float) -> bool:
+            if was == SOUND:
+                return found.began >= written and found.broken < written
+            return found.broken >= written if was == BROKEN else _kind_of(found) == EMPTY
+
         file = bed.files.scenario_dags / self.file
         # Whoever has deleted it meanwhile has ended the scenario that had brought it.
         if file.is_file():
             if dagfiles.content(file) != plan["content"]:
                 dagfiles.put(file, plan["content"])
-            _await_parsed(bed, self.file, broken_will_do=False)
+            self._await(bed, is_done, _FORGOTTEN_WITHIN if was == EMPTY else _PATIENCE)
+
+    def _await(self, bed: Bed, is_done: Callable[[dagfiles.Known, float], bool], patience: float) -> None:
+        """Wait until Airflow has looked at the file's present version; `is_done` gets when that was written."""
+        file = bed.files.scenario_dags / self.file
+        written = file.stat().st_mtime
+        text = (dagfiles.content(file) or "").lower()
+        # Airflow does not even import a file without these words: its DAGs are forgotten.
+        looked_at = "dag" in text and "airflow" in text
+
+        def has_looked(file: Path) -> bool:
+            found = dagfiles.known(bed, file)
+            return is_done(found, written) if looked_at else found.dags == 0
+
+        if dagfiles.await_all([file], has_looked, patience):
+            raise Unavailable(f"Airflow has not parsed {file} in {patience:g} s; see: airbed logs dag-processor")
 
 
-def _await_parsed(bed: Bed, name: str, *, broken_will_do: bool) -> None:
-    file = bed.files.scenario_dags / name
-    changed = file.stat().st_mtime
-    text = file.read_text().lower()
-    # Airflow does not even import a file without these words: its DAGs are forgotten.
-    looked_at = "dag" in text and "airflow" in text
-    deadline = time.monotonic() + _PATIENCE
-    while True:
-        row = ask(
-            bed,
-            "metadata",
-            """
-            SELECT (SELECT extract(epoch FROM max(last_parsed_time)) FROM dag WHERE fileloc = %s),
-                   (SELECT extract(epoch FROM max(timestamp)) FROM import_error WHERE filename IN (%s, %s)),
-                   (SELECT count(*) FROM dag WHERE fileloc = %s AND NOT is_stale)
-            """,
-            [str(file), str(file), name, str(file)],
-        )[0]
-        parsed, broken = (float(each or 0) >= changed for each in row[:2])
-        if not looked_at:
-            parsed, broken = row[2] == 0, False
-        if (parsed or broken) if broken_will_do else (parsed and not broken):
-            return
-        if time.monotonic() > deadline:
-            raise Unavailable(f"Airflow has not parsed {file} in {_PATIENCE:g} s; see: airbed logs dag-processor")
-        time.sleep(_POLL)
+def _kind_of(found: dagfiles.Known) -> str:
+    if found.broken:
+        return BROKEN
+    return SOUND if found.dags else EMPTY

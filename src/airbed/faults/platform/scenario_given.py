@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from airbed.bed import Bed
 
 PARSED_WITHIN = 60.0
-POLL = 0.2
 _PUT_BACK = """
     INSERT INTO variable (key, val, description, is_encrypted) VALUES (%s, %s, %s, %s)
     ON CONFLICT (key) DO UPDATE
@@ -124,14 +122,20 @@ class ScenarioGiven(Fault):
         copies = self._copies(bed)
         for source, copy in zip(self.dags, copies, strict=True):
             dagfiles.put(copy, dagfiles.content(Path(source)) or "")
-        deadline = time.monotonic() + PARSED_WITHIN
-        while waiting := [each for each in copies if not _is_parsed(bed, each)]:
-            for each in bed.metadata.import_errors():
-                if Path(each.filename).name in {copy.name for copy in waiting}:
-                    raise UsageError(f"{each.filename} cannot be imported: {each.stacktrace.strip().splitlines()[-1]}")
-            if time.monotonic() > deadline:
-                raise Unavailable(f"Airflow did not parse {waiting[0]} within {PARSED_WITHIN:g} s; see: airbed logs")
-            time.sleep(POLL)
+        written = {copy: copy.stat().st_mtime for copy in copies}
+
+        def is_parsed(copy: Path) -> bool:
+            found = dagfiles.known(bed, copy)
+            if found.broken >= written[copy]:
+                for each in bed.metadata.import_errors():
+                    if Path(each.filename).name == copy.name:
+                        reason = each.stacktrace.strip().splitlines()[-1]
+                        raise UsageError(f"{each.filename} cannot be imported: {reason}")
+            return found.began >= written[copy]
+
+        waiting = dagfiles.await_all(copies, is_parsed, PARSED_WITHIN)
+        if waiting:
+            raise Unavailable(f"Airflow did not parse {waiting[0]} within {PARSED_WITHIN:g} s; see: airbed logs")
 
     def _undo_gates(self, bed: Bed, plan: Plan) -> None:
         """Those of a runner that was killed; its own are gone by now."""
@@ -180,14 +184,3 @@ class ScenarioGiven(Fault):
 def gate_prefix(scenario: str) -> str:
     """What the names of a scenario's gates begin with."""
     return scenario.replace("/", ".")
-
-
-def _is_parsed(bed: Bed, file: Path) -> bool:
-    """Whether a DAG of this very file is known, in its present form."""
-    with bed.database("metadata") as connection:
-        row = connection.execute(
-            "SELECT max(last_parsed_time) FROM dag d WHERE fileloc = %s AND NOT is_stale"
-            " AND EXISTS (SELECT 1 FROM serialized_dag s WHERE s.dag_id = d.dag_id)",
-            [str(file)],
-        ).fetchone()
-    return row is not None and row[0] is not None and row[0].timestamp() >= file.stat().st_mtime
