@@ -112,7 +112,8 @@ class Run(Part):
     """One run of a DAG, one backfill, or one clear of an earlier run.
 
     `after` is the step that comes before it (None: at the start). `timeout` in seconds. `watch_for`: look for so many
-    seconds, whatever the run's state is then, and end it; for runs that must not end by themselves.
+    seconds (fewer than `timeout`), whatever the run's state is then, and end it; for runs that must not end by
+    themselves.
     """
 
     id: str = Field("run", pattern=rf"^{Name}$")
@@ -133,6 +134,10 @@ class Run(Part):
             raise ValueError(f"give one of day, logical_date, backfill, clear, not {' and '.join(kinds)}")
         if self.clear is None and self.dag is None:
             raise ValueError("dag is missing: which DAG is run?")
+        if self.watch_for is not None and self.watch_for >= self.timeout:
+            raise ValueError(
+                f"watch_for {self.watch_for:g} is never over within timeout {self.timeout:g}: raise timeout"
+            )
         if self.backfill is not None and self.backfill.first > self.backfill.last:
             raise ValueError("backfill.from is after backfill.to: swap them")
         return self
