@@ -86,7 +86,7 @@ class Given(Part):
 
 
 class Backfill(Part):
-    """A backfill over the logical dates `from` to `to`, both included."""
+    """A backfill over the logical dates of the days `from` to `to`, both whole, in the DAG's time zone."""
 
     first: date = Field(alias="from")
     last: date = Field(alias="to")
