@@ -15,7 +15,7 @@ from airbed.faults import registry
 from airbed.faults.model import Fault
 from airbed.incidents.expectation import Expect
 from airbed.incidents.order import circle, step_and_moment
-from airbed.incidents.schema import ONLY, Case, FaultStep, Given, Run, Scenario
+from airbed.incidents.schema import Case, FaultStep, Given, Run, Scenario
 from airbed.topology import BUCKETS, SERVICES
 
 Place = tuple[str | int, ...]
@@ -32,7 +32,7 @@ def problems_of(scenario: Scenario, file: Path) -> Iterator[Problem]:
         if not name.replace("_", "").replace("-", "").isalnum() or name != name.lower():
             yield place, f"'{name}' is not a name of a case: use letters, digits, hyphens, such as as_taught"
         yield from _given(case.given, (*place, "given"), file)
-        yield from _case(case, () if name == ONLY else place, file)
+        yield from _case(case, place, file)
 
 
 def fault_of(step: FaultStep, case: Case, beside: Path) -> Fault:

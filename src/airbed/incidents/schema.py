@@ -12,11 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from airbed.incidents.claims import Part
 from airbed.incidents.expectation import Expect, Invariant
 from airbed.incidents.moments import Until, When
+from airbed.runs.trigger import parse_moment
 
 Name = r"[a-z0-9][a-z0-9_-]*"
 Database = Literal["metadata", "shard-0", "shard-1", "shard-2", "warehouse"]
 ONLY = "case"  # the name of the case of a file that has no `cases`
-_OF_A_CASE = ("run", "runs", "faults", "expect", "breaks")
+OF_A_CASE = ("run", "runs", "faults", "expect", "breaks", "timeout")  # what stands at the top of such a file
 
 
 class Seed(BaseModel):
@@ -127,6 +128,12 @@ class Run(Part):
     timeout: float = Field(300, gt=0, le=3600)
     watch_for: float | None = Field(None, gt=0, le=3600)
 
+    @field_validator("logical_date")
+    @classmethod
+    def _aware(cls, moment: datetime | None) -> datetime | None:
+        """One without a time zone is of UTC, as on the command line: Airflow takes none."""
+        return None if moment is None else parse_moment(moment)
+
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
         kinds = [name for name in ("day", "logical_date", "backfill", "clear") if getattr(self, name) is not None]
@@ -210,10 +217,10 @@ class Scenario(Part):
     @classmethod
     def _single(cls, data: Any) -> Any:
         """A file without `cases` has one, whose fields stand at the top."""
-        if not isinstance(data, Mapping) or "cases" in data or not any(name in data for name in _OF_A_CASE):
+        if not isinstance(data, Mapping) or "cases" in data or not any(name in data for name in OF_A_CASE):
             return data
-        rest = {name: value for name, value in data.items() if name not in _OF_A_CASE}
-        return {**rest, "cases": {ONLY: {name: data[name] for name in _OF_A_CASE if name in data}}}
+        rest = {name: value for name, value in data.items() if name not in OF_A_CASE}
+        return {**rest, "cases": {ONLY: {name: data[name] for name in OF_A_CASE if name in data}}}
 
     def given_of(self, case: str) -> Given:
         """What is given for a case."""
