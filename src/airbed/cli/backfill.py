@@ -36,9 +36,10 @@ def backfill(
     name: NameOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Run a DAG for each day of a range, both ends included, and follow it.
+    """Run a DAG for each logical date in a range of days, both whole, and follow it.
 
-    Reports each day's state, and the highest number of runs and instances seen at once. Ends with 1 when a day failed.
+    The days are those of the DAG's time zone. Reports each date's state, and the highest number of runs and instances
+    seen at once. Ends with 1 when a run failed.
 
     [bold]Examples[/bold]
 

@@ -93,6 +93,15 @@ class Metadata:
         """
         return self._rows(Attempt, _ATTEMPTS, {"dag_id": dag_id, "run_ids": list(run_ids) if run_ids else None})
 
+    def deferred(self, dag_id: str, run_ids: Sequence[str]) -> set[tuple[str, str, int, int]]:
+        """The tries of these runs (run, task, map_index, try) that were deferred for a while, from the audit log."""
+        rows = self._tuples(
+            "select distinct run_id, task_id, map_index, try_number from log "
+            "where event = 'deferred' and dag_id = %s and run_id = any(%s)",
+            [dag_id, list(run_ids)],
+        )
+        return {(str(run_id), str(task_id), int(index), int(number)) for run_id, task_id, index, number in rows}
+
     # -- mapping
 
     def map_lengths(self, dag_id: str, run_id: str) -> dict[str, int]:

@@ -152,7 +152,7 @@ class CaseRun:
         names = invariants.ALWAYS | set(expect.never) | (set(case.breaks) if faults else set())
         if not faults:
             names -= set(case.breaks)
-        broken = invariants.check(bed, names, observer.seen, given.pools)
+        broken = invariants.check(bed, names, observer.seen, given.pools, _slots_of_faults(case) if faults else {})
         journal.add("done", invariants_broken=[name for name, texts in broken.items() if texts] or None)
         if folder is not None:
             director.write(observer.seen.director, folder)
@@ -163,6 +163,16 @@ class CaseRun:
         FaultPlane(self._bed, owner).clear(owner)
         steady.prove(self._bed)
         journal.add("steady", bed=self._bed.name)
+
+
+def _slots_of_faults(case: Case) -> dict[str, int]:
+    """The most slots that a fault of the case gives to each pool."""
+    found: dict[str, int] = {}
+    for step in case.faults:
+        if step.fault == "airflow.pool":
+            pool, slots = str(step.parameters["pool"]), int(step.parameters["slots"])
+            found[pool] = max(found.get(pool, 0), slots)
+    return found
 
 
 class _alone:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airbed.errors import UsageError
-from airbed.incidents.references import dag_of
+from airbed.incidents.order import dag_of
 from airbed.runs.structure import expected_lengths
 from airbed.runs.trigger import ensure_dag_is_ready
 

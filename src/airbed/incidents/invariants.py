@@ -15,36 +15,58 @@ if TYPE_CHECKING:
     from airbed.incidents.observe import Seen
 
 Check = Callable[["Bed", "Seen"], Iterator[str]]
+Try = tuple[str, str, str, int, int]  # DAG, run, task, map_index, number
 ALWAYS = frozenset({"duplicates", "lost", "caps", "orphan-processes", "leaked-secrets", "personal-data"})
 
 
-def check(bed: Bed, names: Collection[str], seen: Seen, pools: Mapping[str, int]) -> Mapping[str, list[str]]:
+def check(
+    bed: Bed, names: Collection[str], seen: Seen, pools: Mapping[str, int], grown: Mapping[str, int] | None = None
+) -> Mapping[str, list[str]]:
     """What was found against each of these invariants, by name; an empty list where it holds.
 
-    `pools` are the slots of the pools that the case had set: they are put back by now.
+    `pools` are the slots of the pools that the case had set, `grown` those that its faults gave to pools: they are put
+    back by now.
     """
     found = {}
     for name in sorted(names):
         try:
-            found[name] = list(_caps(bed, seen, pools) if name == "caps" else CHECKS[name](bed, seen))
+            found[name] = list(_caps(bed, seen, pools, grown or {}) if name == "caps" else CHECKS[name](bed, seen))
         except Exception as error:
             # An invariant that nobody could look at does not hold for all we know.
             found[name] = [f"cannot be looked at: {' '.join(str(error).split()) or type(error).__name__}"]
     return found
 
 
-def _caps(bed: Bed, seen: Seen, given: Mapping[str, int]) -> Iterator[str]:
-    """No mapped task ran more instances at once than its cap, no pool more tasks than its slots."""
+def _caps(bed: Bed, seen: Seen, given: Mapping[str, int], grown: Mapping[str, int]) -> Iterator[str]:
+    """No mapped task ran more instances at once than its cap, no pool more tasks than its slots.
+
+    What was deferred is left out with the pools: its try goes on meanwhile, and holds no slot. Caps count it.
+    """
     for runs in seen.runs.values():
         for run in runs:
             for task in run.tasks.values():
                 if task.cap is not None and task.max_running > task.cap:
                     yield f"{run.dag_id}.{task.task_id}: {task.max_running} ran at once, its cap is {task.cap}"
-    pools = {name: int(pool["slots"]) for name, pool in bed.airflow.pools().items()} | dict(given)
+    slots = {name: int(pool["slots"]) for name, pool in bed.airflow.pools().items()} | dict(given)
+    # A pool of -1 slots takes as many as come.
+    slots = {name: max(number, grown.get(name, 0)) for name, number in slots.items() if number >= 0}
+    deferred = _deferred(bed, seen)
     for pool, attempts in groupby(sorted(_attempts_by_pool(bed, seen), key=lambda pair: pair[0]), lambda pair: pair[0]):
-        most = highest(attempt for _, attempt in attempts)
-        if pool in pools and most > pools[pool]:
-            yield f"pool {pool}: {most} ran at once, it has {pools[pool]} slots"
+        most = highest(attempt for _, attempt in attempts if _try_of(attempt) not in deferred)
+        if pool in slots and most > slots[pool]:
+            yield f"pool {pool}: {most} ran at once, it has {slots[pool]} slots"
+
+
+def _deferred(bed: Bed, seen: Seen) -> set[Try]:
+    """The tries that were deferred for a while."""
+    ids: dict[str, set[str]] = {}
+    for run in [run for runs in seen.runs.values() for run in runs]:
+        ids.setdefault(run.dag_id, set()).add(run.run_id)
+    return {(dag_id, *each) for dag_id, runs in ids.items() for each in bed.metadata.deferred(dag_id, sorted(runs))}
+
+
+def _try_of(each: Attempt) -> Try:
+    return each.dag_id, each.run_id, each.task_id, each.map_index, each.try_number
 
 
 def _attempts_by_pool(bed: Bed, seen: Seen) -> Iterator[tuple[str, Attempt]]:

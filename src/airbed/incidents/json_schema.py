@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from airbed.faults import registry
-from airbed.incidents.schema import Scenario
+from airbed.incidents.schema import OF_A_CASE, Scenario
 
 _NUMBER = {"type": "number"}
 _BY_INDEX = {"type": "object", "patternProperties": {r"^\d+$": {"type": "integer"}}, "additionalProperties": False}
@@ -21,7 +21,6 @@ _SHORT: dict[str, list[dict[str, Any]]] = {
     "When": [{"const": "start"}],
     "Until": [{"const": "end"}],
 }
-_OF_A_CASE = ("run", "runs", "faults", "expect", "breaks")
 
 
 def json_schema() -> dict[str, Any]:
@@ -32,7 +31,7 @@ def json_schema() -> dict[str, Any]:
     for name, short in _SHORT.items():
         parts[name] = {"anyOf": [*short, parts[name]]}
     # A file without `cases` has the fields of its only case at the top.
-    schema["properties"] |= {name: parts["Case"]["properties"][name] for name in _OF_A_CASE}
+    schema["properties"] |= {name: parts["Case"]["properties"][name] for name in OF_A_CASE}
     schema["required"] = [name for name in schema["required"] if name != "cases"]
     schema["anyOf"] = [{"required": ["cases"]}, {"required": ["expect"]}]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "airbed scenario", **schema}

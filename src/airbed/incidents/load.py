@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -14,10 +14,11 @@ from pydantic_core import ErrorDetails
 
 from airbed.errors import UsageError
 from airbed.incidents.references import problems_of
-from airbed.incidents.schema import Scenario
+from airbed.incidents.schema import OF_A_CASE, Scenario
 from airbed.plainyaml import PlainLoader
 
 Place = tuple[str | int, ...]
+DEEPEST = 50  # no scenario is nested so deeply, but for an anchor within itself
 
 
 class BrokenScenario(UsageError):
@@ -56,6 +57,8 @@ def _told(lines: Lines, model: type[BaseModel], error: ValidationError) -> list[
     """One line for each mistake; of what a union's members say about one value, the most useful."""
     everything = [(each, lines.known(each["loc"])) for each in error.errors()]
     places = [place for _, place in everything]
+    # Without `cases` the fields of the only case stand at the top.
+    top = () if lines.known(("cases",)) else OF_A_CASE
     found: dict[tuple[int, Place], str] = {}
     for each, place in everything:
         # A union complains once for each of its members: what one of them says about a part of the value is enough.
@@ -64,14 +67,15 @@ def _told(lines: Lines, model: type[BaseModel], error: ValidationError) -> list[
             continue
         key = (lines.of(place), place)
         if key not in found or each["type"] == "value_error":
-            found[key] = lines.at(place, _words(model, each))
+            found[key] = lines.at(place, _words(model, each, top))
     return [found[key] for key in sorted(found, key=lambda key: (key[0], str(key[1])))]
 
 
-def _words(model: type[BaseModel], error: ErrorDetails) -> str:
+def _words(model: type[BaseModel], error: ErrorDetails, top: Sequence[str] = ()) -> str:
+    """What is wrong, and what is allowed; `top` are fields that may stand at the top besides those of the model."""
     last = str(error["loc"][-1]) if error["loc"] else ""
     if error["type"] == "extra_forbidden":
-        allowed = _fields_at(model, error["loc"][:-1])
+        allowed = [*_fields_at(model, error["loc"][:-1]), *(top if len(error["loc"]) == 1 else ())]
         return f"unknown field '{last}'; {_hint(last, allowed)}allowed: {', '.join(allowed)}"
     if error["type"] == "missing":
         return f"{last} is missing"
@@ -143,8 +147,12 @@ class Lines:
 
     def _value(self, loader: yaml.SafeLoader, node: yaml.Node, place: Place) -> Any:
         self._lines[place] = node.start_mark.line + 1
+        if len(place) > DEEPEST:
+            raise BrokenScenario(
+                [f"{self._file}:{self._lines[place]}: an anchor (&) has an alias (*) of itself inside"]
+            )
         if isinstance(node, yaml.MappingNode):
-            loader.flatten_mapping(node)
+            self._merge(loader, node)
             return self._mapping(loader, node, place)
         if isinstance(node, yaml.SequenceNode):
             return [self._value(loader, each, (*place, index)) for index, each in enumerate(node.value)]
@@ -154,17 +162,28 @@ class Lines:
             line = node.start_mark.line + 1
             raise BrokenScenario([f"{self._file}:{line}: {node.value!r} is not a valid date: {error}"]) from None
 
+    def _merge(self, loader: yaml.SafeLoader, node: yaml.MappingNode) -> None:
+        """Take in what `<<` names, but for fields that the mapping has; a field that it has twice is an error."""
+        own: set[Any] = set()
+        for key_node, _ in node.value:
+            if key_node.tag != "tag:yaml.org,2002:merge":
+                key = loader.construct_object(key_node, deep=True)
+                line = key_node.start_mark.line + 1
+                if not isinstance(key, str | int):
+                    raise BrokenScenario([f"{self._file}:{line}: {key!r} cannot be the name of a field"])
+                if key in own:
+                    raise BrokenScenario([f"{self._file}:{line}: '{key}' stands here twice: remove one"])
+                own.add(key)
+        loader.flatten_mapping(node)
+        # What is merged in stands first, and the last of a name counts. The node may be met again by an alias.
+        node.value = list({loader.construct_object(pair[0], deep=True): pair for pair in node.value}.values())
+
     def _mapping(self, loader: yaml.SafeLoader, node: yaml.MappingNode, place: Place) -> dict[Any, Any]:
         found: dict[Any, Any] = {}
         for key_node, value_node in node.value:
             key = loader.construct_object(key_node, deep=True)
-            line = key_node.start_mark.line + 1
-            if not isinstance(key, str | int):
-                raise BrokenScenario([f"{self._file}:{line}: {key!r} cannot be the name of a field"])
-            if key in found:
-                raise BrokenScenario([f"{self._file}:{line}: '{key}' stands here twice: remove one"])
             found[key] = self._value(loader, value_node, (*place, key))
-            self._lines[*place, key] = line
+            self._lines[*place, key] = key_node.start_mark.line + 1
         return found
 
     def known(self, place: Place) -> Place:

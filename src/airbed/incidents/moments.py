@@ -39,7 +39,11 @@ class Arrived(Claim):
 
 
 class InState(Claim):
-    """When `count` instances of a task (of these map_indexes) are in an Airflow state."""
+    """When `count` instances of a task (of these map_indexes) are in an Airflow state.
+
+    `timeout` in seconds from the start of the runs, or of an `until` from when the fault came into force; without one
+    it is waited for as long as the runs go.
+    """
 
     task: str
     state: Literal["scheduled", "queued", "running", "success", "failed", "up_for_retry", "up_for_reschedule",
@@ -47,15 +51,15 @@ class InState(Claim):
     run: str | None = None
     map_index: list[int] | None = None
     count: int = Field(1, ge=1)
-    timeout: float = Field(120, gt=0, le=3600)
+    timeout: float | None = Field(None, gt=0, le=3600)
 
 
 class ServiceState(Claim):
-    """When a part of the bed is in a state."""
+    """When a part of the bed is in a state. `timeout` as that of `state`."""
 
     name: str
     state: Literal["running", "starting", "stopped", "paused", "failed", "unkept"] = Field(alias="is")
-    timeout: float = Field(60, gt=0, le=600)
+    timeout: float | None = Field(None, gt=0, le=3600)
 
 
 class Hits(Claim):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from airbed.clients.rows import Attempt
 from airbed.errors import Unavailable
 from airbed.incidents.glances import within
-from airbed.incidents.steps import Inconclusive, RunState, together
+from airbed.incidents.steps import ENDED, Inconclusive, RunState, together
 from airbed.runs.model import RunResult
 from airbed.runs.outcomes import collect
 
@@ -92,7 +92,7 @@ class Observer:
         readers: dict[Part, Callable[[], Any]] = {
             ("run", name): lambda run=run: self._run(run)  # type: ignore[misc]
             for name, run in played.runs.items()
-            if run.run_ids
+            if run.run_ids or run.airflow_state in ENDED
         }
         for index, rows in enumerate(expect.rows):
             readers["rows", index] = lambda each=rows: _rows(bed, each.database, each.query)  # type: ignore[misc]
@@ -108,7 +108,8 @@ class Observer:
 
     def _run(self, run: RunState) -> str:
         results = [collect(self._bed, run.dag_id, run_id) for run_id in run.run_ids]
-        attempts = self._bed.metadata.attempts(run.dag_id, run.run_ids)
+        # A backfill of days that all had their runs made none; no ids would mean all runs of the DAG.
+        attempts = self._bed.metadata.attempts(run.dag_id, run.run_ids) if run.run_ids else []
         self.seen.runs[run.name] = results
         self.seen.states[run.name] = together([each.state for each in results])
         # A clear has the run ids of what it cleared, and the tries from before it are not its own.

@@ -15,7 +15,8 @@ from airbed.faults.plane import FaultPlane
 from airbed.faults.platform.scenario_given import gate_prefix
 from airbed.incidents.gates import Gate
 from airbed.incidents.glances import Glances
-from airbed.incidents.references import cleared_by, dag_of, fault_of
+from airbed.incidents.order import cleared_by, dag_of
+from airbed.incidents.references import fault_of
 from airbed.incidents.shield import shielded
 from airbed.incidents.sight import Sight
 from airbed.incidents.steps import FaultState, Inconclusive, RunState, StepFailed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from airbed.errors import UsageError
 from airbed.faults import registry
 from airbed.faults.model import Fault
 from airbed.incidents.expectation import Expect
-from airbed.incidents.schema import ONLY, Case, FaultStep, Given, Run, Scenario
+from airbed.incidents.order import circle, step_and_moment
+from airbed.incidents.schema import Case, FaultStep, Given, Run, Scenario
 from airbed.topology import BUCKETS, SERVICES
 
 Place = tuple[str | int, ...]
@@ -31,7 +32,7 @@ def problems_of(scenario: Scenario, file: Path) -> Iterator[Problem]:
         if not name.replace("_", "").replace("-", "").isalnum() or name != name.lower():
             yield place, f"'{name}' is not a name of a case: use letters, digits, hyphens, such as as_taught"
         yield from _given(case.given, (*place, "given"), file)
-        yield from _case(case, () if name == ONLY else place, file)
+        yield from _case(case, place, file)
 
 
 def fault_of(step: FaultStep, case: Case, beside: Path) -> Fault:
@@ -80,18 +81,17 @@ def _case(case: Case, place: Place, file: Path) -> Iterator[Problem]:
     runs = {run.id: run for run in case.all_runs}
     faults = {step.name: step for step in case.faults}
     yield from _ids(case, place)
-    yield from _runs(case, place, {*runs, *faults})
+    yield from _runs(case, place, faults)
     for index, step in enumerate(case.faults):
         at = (*place, "faults", index)
         yield from _fault(step, case, at, file)
         yield from _moments(step, at, runs, faults)
     yield from _expect(case.expect, (*place, "expect"), runs, faults)
-    circle = _circle(case)
-    if circle:
-        at_fault = any(name in faults for name in circle)
+    if waiting := circle(case):
+        at_fault = any(name in faults for name in waiting)
         yield (
             (*place, "faults" if at_fault else "runs"),
-            f"steps wait for each other in a circle: {' -> '.join(circle)}",
+            f"steps wait for each other in a circle: {' -> '.join(waiting)}",
         )
 
 
@@ -107,12 +107,17 @@ def _ids(case: Case, place: Place) -> Iterator[Problem]:
             yield (*place, "faults", index, "id"), f"there is another step '{step.name}': give each an id of its own"
 
 
-def _runs(case: Case, place: Place, steps: set[str]) -> Iterator[Problem]:
+def _runs(case: Case, place: Place, faults: Mapping[str, FaultStep]) -> Iterator[Problem]:
+    steps = {*(run.id for run in case.all_runs), *faults}
     before: list[Run] = []
     for index, run in enumerate(case.all_runs):
         at: Place = (*place, "runs", index) if case.runs else (*place, "run")
         if run.after is not None:
             yield from _reference(run.after, (*at, "after"), steps)
+            step, moment = step_and_moment(run.after, steps)
+            if moment == "ended" and step in faults and _stays(faults[step]):
+                told = f"{step} stays in force until the runs have ended: give it an until, or wait for {step} alone"
+                yield (*at, "after"), told
         if run.clear is not None:
             earlier = {each.id for each in before}
             if not earlier:
@@ -120,6 +125,12 @@ def _runs(case: Case, place: Place, steps: set[str]) -> Iterator[Problem]:
             elif run.clear.run is not None:
                 yield from _reference(run.clear.run, (*at, "clear", "run"), earlier, "run before this one")
         before.append(run)
+
+
+def _stays(step: FaultStep) -> bool:
+    """Whether a fault is taken back only when all runs have ended."""
+    kind = registry.kinds().get(step.fault)
+    return bool(step.until.end) and kind is not None and not kind.momentary
 
 
 def _fault(step: FaultStep, case: Case, place: Place, file: Path) -> Iterator[Problem]:
@@ -193,48 +204,3 @@ def _reference(name: str, place: Place, known: set[str], what: str = "step") -> 
     near = get_close_matches(name, known, 1)
     hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(sorted(known)) or 'none'}"
     yield place, f"there is no {what} '{name}'; {hint}"
-
-
-def cleared_by(runs: Sequence[Run], index: int) -> Run | None:
-    """The run that the run at `index` clears: the one it names, or the one before it; None for one that clears none."""
-    clear = runs[index].clear
-    if clear is None:
-        return None
-    return next((each for each in reversed(runs[:index]) if clear.run in (None, each.id)), None)
-
-
-def dag_of(runs: Sequence[Run], index: int) -> str:
-    """The DAG of the run at `index`; a clear has that of the run it clears."""
-    cleared = cleared_by(runs, index)
-    if runs[index].dag is not None or cleared is None:
-        return str(runs[index].dag)
-    return dag_of(runs, runs.index(cleared))
-
-
-def step_and_moment(name: str, known: set[str]) -> tuple[str, str | None]:
-    """`shard-1-down.ended` as its step and its moment (None: the usual one)."""
-    base, dot, moment = name.rpartition(".")
-    return (base, moment) if name not in known and dot and moment in ("started", "ended") else (name, None)
-
-
-def _circle(case: Case) -> list[str]:
-    """Steps that can never start, because each waits for the next; empty when there are none."""
-    known = {*(run.id for run in case.all_runs), *(step.name for step in case.faults)}
-    waits: dict[str, set[str]] = {}
-    for index, run in enumerate(case.all_runs):
-        cleared = cleared_by(case.all_runs, index)
-        waits[run.id] = {step_and_moment(run.after, known)[0]} if run.after else set()
-        waits[run.id] |= {cleared.id} if cleared is not None else set()
-    for step in case.faults:
-        needs = [step.when.after and step_and_moment(step.when.after, known)[0], step.when.hits and step.when.hits.of]
-        waits[step.name] = {each for each in needs if each}
-
-    def walk(name: str, path: list[str]) -> list[str]:
-        if name in path:
-            return [*path[path.index(name) :], name]
-        for each in sorted(waits.get(name, ())):
-            if found := walk(each, [*path, name]):
-                return found
-        return []
-
-    return next((found for name in waits if (found := walk(name, []))), [])

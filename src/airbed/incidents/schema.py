@@ -12,11 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from airbed.incidents.claims import Part
 from airbed.incidents.expectation import Expect, Invariant
 from airbed.incidents.moments import Until, When
+from airbed.runs.trigger import parse_moment
 
 Name = r"[a-z0-9][a-z0-9_-]*"
 Database = Literal["metadata", "shard-0", "shard-1", "shard-2", "warehouse"]
 ONLY = "case"  # the name of the case of a file that has no `cases`
-_OF_A_CASE = ("run", "runs", "faults", "expect", "breaks")
+OF_A_CASE = ("run", "runs", "faults", "expect", "breaks", "timeout")  # what stands at the top of such a file
 
 
 class Seed(BaseModel):
@@ -86,7 +87,7 @@ class Given(Part):
 
 
 class Backfill(Part):
-    """A backfill over the logical dates `from` to `to`, both included."""
+    """A backfill over the logical dates of the days `from` to `to`, both whole, in the DAG's time zone."""
 
     first: date = Field(alias="from")
     last: date = Field(alias="to")
@@ -112,7 +113,8 @@ class Run(Part):
     """One run of a DAG, one backfill, or one clear of an earlier run.
 
     `after` is the step that comes before it (None: at the start). `timeout` in seconds. `watch_for`: look for so many
-    seconds, whatever the run's state is then, and end it; for runs that must not end by themselves.
+    seconds (fewer than `timeout`), whatever the run's state is then, and end it; for runs that must not end by
+    themselves.
     """
 
     id: str = Field("run", pattern=rf"^{Name}$")
@@ -126,6 +128,12 @@ class Run(Part):
     timeout: float = Field(300, gt=0, le=3600)
     watch_for: float | None = Field(None, gt=0, le=3600)
 
+    @field_validator("logical_date")
+    @classmethod
+    def _aware(cls, moment: datetime | None) -> datetime | None:
+        """One without a time zone is of UTC, as on the command line: Airflow takes none."""
+        return None if moment is None else parse_moment(moment)
+
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
         kinds = [name for name in ("day", "logical_date", "backfill", "clear") if getattr(self, name) is not None]
@@ -133,6 +141,10 @@ class Run(Part):
             raise ValueError(f"give one of day, logical_date, backfill, clear, not {' and '.join(kinds)}")
         if self.clear is None and self.dag is None:
             raise ValueError("dag is missing: which DAG is run?")
+        if self.watch_for is not None and self.watch_for >= self.timeout:
+            raise ValueError(
+                f"watch_for {self.watch_for:g} is never over within timeout {self.timeout:g}: raise timeout"
+            )
         if self.backfill is not None and self.backfill.first > self.backfill.last:
             raise ValueError("backfill.from is after backfill.to: swap them")
         return self
@@ -205,10 +217,10 @@ class Scenario(Part):
     @classmethod
     def _single(cls, data: Any) -> Any:
         """A file without `cases` has one, whose fields stand at the top."""
-        if not isinstance(data, Mapping) or "cases" in data or not any(name in data for name in _OF_A_CASE):
+        if not isinstance(data, Mapping) or "cases" in data or not any(name in data for name in OF_A_CASE):
             return data
-        rest = {name: value for name, value in data.items() if name not in _OF_A_CASE}
-        return {**rest, "cases": {ONLY: {name: data[name] for name in _OF_A_CASE if name in data}}}
+        rest = {name: value for name, value in data.items() if name not in OF_A_CASE}
+        return {**rest, "cases": {ONLY: {name: data[name] for name in OF_A_CASE if name in data}}}
 
     def given_of(self, case: str) -> Given:
         """What is given for a case."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airbed.errors import Unavailable
 from airbed.incidents.glances import Glances
-from airbed.incidents.references import step_and_moment
+from airbed.incidents.order import step_and_moment
 from airbed.incidents.steps import FaultState, Inconclusive, RunState, instances_in
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Sight:
         self._glances = glances
 
     def came(self, each: FaultState) -> bool:
-        """Whether the moment of a fault has come; Inconclusive when its gate did not fill in time."""
+        """Whether the moment of a fault has come; Inconclusive when a condition of it did not come in its time."""
         when = each.step.when
         if when.start:
             return True
@@ -51,12 +51,15 @@ class Sight:
         ]
         if all(conditions):
             return True
+        for what, met in (("state", conditions[1]), ("service", conditions[2])):
+            if not met:
+                self._ensure_in_time(f"{each.name}.when.{what}", getattr(when, what), self._first_start())
         if each.gate is not None and conditions[0]:
             self._ensure_patient(each.name, each.gate, "but its other conditions did not come")
         return False
 
     def is_over(self, each: FaultState) -> bool:
-        """Whether a fault in force has to go now; Inconclusive when the gate of its end did not fill in time."""
+        """Whether a fault in force has to go now; Inconclusive when that did not come in its time."""
         until = each.step.until
         conditions = [
             until.seconds is not None and time.monotonic() - each.clock >= until.seconds,
@@ -66,7 +69,11 @@ class Sight:
             until.state is not None and self._in_state(until.state),
             until.service is not None and self._service_is(until.service),
         ]
-        return any(conditions)
+        if any(conditions):
+            return True
+        for what in ("state", "service"):
+            self._ensure_in_time(f"{each.name}.until.{what}", getattr(until, what), each.clock)
+        return False
 
     def reached(self, name: str) -> bool:
         """Whether a step has come as far as `after` says; steps that are not played hold nobody up."""
@@ -104,6 +111,12 @@ class Sight:
             f" {gate.asked.timeout:g} s ({', '.join(gate.names()) or 'none'}){', ' if but else ''}{but}: read the"
             " timeline, or give it a longer timeout"
         )
+
+    def _ensure_in_time(self, name: str, wanted: InState | ServiceState | None, since: float | None) -> None:
+        """Inconclusive when the file gives a condition a time, and it is up."""
+        if wanted is None or wanted.timeout is None or since is None or time.monotonic() - since <= wanted.timeout:
+            return
+        raise Inconclusive(f"{name} did not come within {wanted.timeout:g} s: read the timeline, or give it longer")
 
     def _in_state(self, wanted: InState) -> bool:
         chosen = [run for run in self._runs.values() if wanted.run in (None, run.name)]

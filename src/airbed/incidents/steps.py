@@ -135,8 +135,9 @@ class RunState:
             return together([self._state_of(bed, run_id) for run_id in self.run_ids])
         days = bed.metadata.backfill_days(self.backfill_id)
         self.run_ids = [each.run_id for each in days if each.run_id]
+        # None at all, where every day had its run already: there is nothing to wait for.
         states = {each.state for each in days if each.run_id}
-        if states - ENDED or not states:
+        if states - ENDED:
             return "running"
         return "failed" if "failed" in states else "success"
 
@@ -153,11 +154,22 @@ class RunState:
     def end(self, bed: Bed) -> None:
         """End what still runs of it."""
         if self.backfill_id is not None and self.airflow_state not in ENDED:
-            bed.airflow.cancel_backfill(self.backfill_id)
+            _cancel(bed, self.backfill_id)
         for run_id in self.run_ids:
             row = bed.metadata.run(self.dag_id, run_id)
             if row is not None and not row.ended:
                 bed.airflow.set_run_state(self.dag_id, run_id, "failed")
+
+
+def _cancel(bed: Bed, backfill_id: int) -> None:
+    """Cancel a backfill, unless it has ended meanwhile."""
+    from airbed.clients.rest import BadRequest
+
+    try:
+        bed.airflow.cancel_backfill(backfill_id)
+    except BadRequest as error:
+        if error.status != 409:
+            raise
 
 
 def together(states: Sequence[str]) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from datetime import time as time_of_day
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from airbed.errors import RunFailed, UsageError
 from airbed.runs.concurrency import highest, highest_by
@@ -94,9 +96,10 @@ def run_backfill(
     appear: float = 15,
     on_progress: Callable[[Sequence[BackfillDay], float], None] | None = None,
 ) -> BackfillResult:
-    """Backfill the logical dates from `first` to `last`, both included, and follow it to its end.
+    """Backfill the logical dates of the days `first` to `last`, both whole, and follow it to its end.
 
-    `max_active_runs` None takes the DAG's own limit: Airflow would take 10, and a backfill's limit wins over the DAG's.
+    A day is one of the DAG's time zone. `max_active_runs` None takes the DAG's own limit: Airflow would take 10, and a
+    backfill's limit wins over the DAG's.
     `timeout` and `appear` are in seconds. UsageError for wrong input (dates, no periodic schedule, a backfill under
     way), RunFailed when time is up: the backfill goes on. `on_progress` gets the days and the seconds so far.
     """
@@ -133,13 +136,14 @@ def begin_backfill(
     appear: float = 15,
 ) -> tuple[int, int]:
     """Create a backfill as `run_backfill` does, without waiting for it; returns its id and its max_active_runs."""
-    start, end = _midnight(parse_day(first)), _midnight(parse_day(last))
-    if start > end:
-        raise UsageError(f"--from {start.date()} is after --to {end.date()}: swap them")
+    first, last = parse_day(first), parse_day(last)
+    if first > last:
+        raise UsageError(f"--from {first} is after --to {last}: swap them")
     if max_active_runs is not None and max_active_runs < 1:
         raise UsageError(f"max_active_runs is {max_active_runs}: it must be 1 or more")
     ensure_dag_is_ready(bed, dag_id, appear)
     dag = bed.airflow.dag(dag_id)
+    start, end = _range(first, last, _zone(bed, dag_id))
     limit = max_active_runs or int(dag["max_active_runs"] or 16)
     backfill_id = _create(bed, dag_id, start, end, max_active_runs=limit, reprocess=reprocess, conf=conf)
     if dag["is_paused"]:
@@ -199,5 +203,14 @@ def _day(each: BackfillDay, runs: dict[str, RunRow]) -> Day:
     return Day(each.logical_date, each.run_id, each.state or "skipped", each.reason, seconds)
 
 
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, datetime.min.time(), UTC)
+def _zone(bed: RunBed, dag_id: str) -> tzinfo:
+    """The DAG's time zone, as it is serialised: a name, or seconds east of UTC."""
+    structure = bed.metadata.structure(dag_id)
+    zone = structure["dag"].get("timezone", "UTC") if structure else "UTC"
+    return ZoneInfo(zone) if isinstance(zone, str) else timezone(timedelta(seconds=zone))
+
+
+def _range(first: date, last: date, zone: tzinfo) -> tuple[datetime, datetime]:
+    """The first moment of one day and the last of another, in UTC; Airflow takes logical dates up to that one."""
+    start, end = datetime.combine(first, time_of_day.min, zone), datetime.combine(last, time_of_day.max, zone)
+    return start.astimezone(UTC), end.astimezone(UTC)

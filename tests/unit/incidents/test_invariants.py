@@ -22,7 +22,10 @@ def bed(folder: Path = Path(), **database: Any) -> Any:
     users = {"user": "etl", "admin_user": "postgres"}
     return SimpleNamespace(
         airflow=SimpleNamespace(pools=lambda: {"db_etl": {"slots": 2}}),
-        metadata=SimpleNamespace(structure=lambda dag_id: {"dag": {"tasks": [{"task_id": "work", "pool": "db_etl"}]}}),
+        metadata=SimpleNamespace(
+            structure=lambda dag_id: {"dag": {"tasks": [{"task_id": "work", "pool": "db_etl"}]}},
+            deferred=lambda dag_id, run_ids: set(),
+        ),
         files=SimpleNamespace(airflow=folder, read_secrets=lambda: {"fernet": "fernet-key-of-the-bed", "short": "abc"}),
         endpoints=SimpleNamespace(
             databases={"shard-0": SimpleNamespace(**users, **passwords)},
@@ -42,8 +45,14 @@ def seen(*states: Outcome, run: str = "success", cap: int | None = None, most: i
     return Seen({"run": [RunResult("d", "r", run, 1.0, {"work": task})]}, {"run": run}, attempts=attempts)
 
 
-def found(name: str, what: Seen, pools: dict[str, int] | None = None, where: Any = None) -> list[str]:
-    return invariants.check(where or bed(), [name], what, pools or {})[name]
+def found(
+    name: str,
+    what: Seen,
+    pools: dict[str, int] | None = None,
+    where: Any = None,
+    grown: dict[str, int] | None = None,
+) -> list[str]:
+    return invariants.check(where or bed(), [name], what, pools or {}, grown)[name]
 
 
 def test_a_cap_that_is_kept_and_one_that_is_not() -> None:
@@ -55,6 +64,27 @@ def test_a_cap_that_is_kept_and_one_that_is_not() -> None:
 def test_a_pool_is_held_to_the_slots_that_the_case_gave_it(slots: dict[str, int], broken: bool) -> None:
     told = found("caps", seen("success", at_once=3), slots)
     assert told == ([f"pool db_etl: 3 ran at once, it has {slots.get('db_etl', 2)} slots"] if broken else [])
+
+
+@pytest.mark.parametrize(("slots", "broken"), [(-1, False), (2, True)])
+def test_a_pool_of_minus_one_slots_takes_as_many_as_come(slots: int, broken: bool) -> None:
+    where = bed()
+    where.airflow.pools = lambda: {"db_etl": {"slots": slots}}
+    assert bool(found("caps", seen("success", at_once=3), where=where)) is broken
+
+
+@pytest.mark.parametrize(("grown", "broken"), [(4, False), (3, False), (1, True)])
+def test_a_pool_may_have_what_a_fault_gave_it(grown: int, broken: bool) -> None:
+    assert bool(found("caps", seen("success", at_once=3), grown={"db_etl": grown})) is broken
+
+
+def test_what_was_deferred_holds_no_slot() -> None:
+    where = bed()
+    where.metadata.deferred = lambda dag_id, run_ids: {("r", "work", 0, 1)} if run_ids == ["r"] else set()
+    assert found("caps", seen("success", at_once=3), where=where) == []
+    told = found("caps", seen("success", at_once=3, cap=1, most=3), where=where)
+    assert told == ["d.work: 3 ran at once, its cap is 1"], "Airflow counts it for the cap of its task"
+    assert found("caps", seen("success", at_once=4), where=where) == ["pool db_etl: 3 ran at once, it has 2 slots"]
 
 
 @pytest.mark.parametrize(

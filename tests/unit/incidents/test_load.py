@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -130,3 +131,37 @@ def test_what_json_has_not_is_refused_with_its_line(place: str) -> None:
     name, _, value = place.rpartition("2026-01-05")
     with pytest.raises(BrokenScenario, match=r"days\.yaml:[89]: .*inf is no JSON value"):
         parse(DAYS.replace(place, f"{name}.inf{value}"), Path("days.yaml"))
+
+
+def test_a_case_may_take_over_another_and_have_fields_of_its_own() -> None:
+    text = """
+name: whole
+symptom: x
+cases:
+  taught: &taught
+    run: &run {dag: d, day: 2026-03-01, timeout: 60}
+    expect: {run: failed}
+  correct: &correct
+    <<: *taught
+    run: {<<: *run, dag: e}
+    expect: {run: success}
+  again: *correct
+  last: {<<: *correct, timeout: 9}
+"""
+    cases = whole(text).cases
+    dags = {name: (case.run.dag, case.run.timeout, case.expect.run) for name, case in cases.items() if case.run}
+    correct = ("e", 60.0, "success")
+    assert dags == {"taught": ("d", 60.0, "failed"), "correct": correct, "again": correct, "last": correct}
+    assert cases["last"].timeout == 9
+
+
+@pytest.mark.parametrize("text", ["2026-03-01T06:00:00", "2026-03-01T06:00:00Z", "2026-03-01T08:00:00+02:00"])
+def test_a_logical_date_without_a_time_zone_is_of_utc(text: str) -> None:
+    run = f"run: {{dag: d, logical_date: {text}}}"
+    case = whole(f"name: whole\nsymptom: x\n{run}\nexpect: {{run: success}}\n").cases["case"]
+    assert case.run is not None and case.run.logical_date == datetime(2026, 3, 1, 6, tzinfo=UTC)
+
+
+def test_a_file_without_cases_may_have_a_timeout() -> None:
+    text = "name: whole\nsymptom: x\nrun: {dag: d}\nexpect: {run: success}\ntimeout: 900\n"
+    assert whole(text).cases["case"].timeout == 900

@@ -120,3 +120,11 @@ def test_a_run_that_cannot_be_read_before_it_is_cleared_is_inconclusive(airflow:
     observer = Observer(SimpleNamespace(metadata=SimpleNamespace(attempts=refuse)), Expect(run="failed"), START)  # type: ignore[arg-type]
     with pytest.raises(Inconclusive, match="run first could not be read before it was cleared: connection refused"):
         observer.keep(cleared()[0])
+
+
+def test_a_backfill_that_made_no_run_is_a_success_without_tasks() -> None:
+    back = Run.model_validate({"dag": "d", "backfill": {"from": "2026-03-01", "to": "2026-03-02"}})
+    observer = Observer(bed([]), Expect(run="success"), START)
+    observer.look(Played({"run": RunState(back, "d", [], "ended", "success", backfill_id=1)}, {}))
+    assert differences(Expect(run="success"), observer.seen, {}) == []
+    assert observer.seen.runs == {"run": []}

@@ -181,3 +181,20 @@ def test_until() -> None:
     assert sight([held]).is_over(held)
     waiting = step(until={"state": {"task": "t", "is": "up_for_retry"}}, **running)
     assert sight([waiting], rows=[row(0, "up_for_retry")]).is_over(waiting)
+
+
+@pytest.mark.parametrize(
+    "condition", [{"state": {"task": "t", "is": "success"}}, {"service": {"name": "shard-1", "is": "stopped"}}]
+)
+def test_a_condition_that_does_not_come_in_the_time_it_was_given_is_inconclusive(condition: dict[str, Any]) -> None:
+    (what,) = condition
+    late = {what: {**condition[what], "timeout": 0.01}}
+    begun = time.monotonic() - 1
+    runs = {"run": RunState(Run(dag="d"), "d", ["r"], "started", clock=begun)}
+    assert not sight([patient := step(when=condition)], runs=runs).came(patient)
+    with pytest.raises(Inconclusive, match=rf"a\.when\.{what} did not come within 0\.01 s"):
+        sight([hasty := step(when=late)], runs=runs).came(hasty)
+    running = {"state": "started", "clock": begun}
+    assert not sight([patient := step(until=condition, **running)]).is_over(patient)
+    with pytest.raises(Inconclusive, match=rf"a\.until\.{what} did not come within 0\.01 s"):
+        sight([hasty := step(until=late, **running)]).is_over(hasty)
